@@ -1,0 +1,50 @@
+"""What there is to choose from, as plain data: importing this costs nothing, so a specification can be checked without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+LOSSES: Mapping[str, Mapping[str, float]] = {
+    "cross_entropy": {},
+    "focal": {"gamma": 2.0, "alpha": 1.0},
+    "cefl": {"gamma": 2.0},
+    "cefl2": {"gamma": 2.0},
+}
+"""Each loss with its parameters and their defaults."""
+
+DEPTHS: Mapping[int, str] = {
+    **{depth: f"resnet{depth}" for depth in (18, 34, 50, 101)},
+    **{depth: f"resnet{depth}" for depth in (8, 14, 20, 32, 44, 56)},
+}
+"""``depth: 18`` is short for ``model: resnet18``."""
+
+STANDARD_RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
+"""He et al. 2016, section 4.1, as built by torchvision."""
+
+CIFAR_RESNETS = ("resnet8", "resnet14", "resnet20", "resnet32", "resnet44", "resnet56")
+"""He et al. 2016, section 4.2: 6n + 2 layers of 16, 32 and 64 channels."""
+
+MODELS = STANDARD_RESNETS + CIFAR_RESNETS
+
+METRICS = ("balanced_accuracy", "accuracy", "macro_precision", "macro_recall", "macro_f1")
+"""What a sweep can select by; all lie in [0, 1] and more is better."""
+
+PRECISIONS = ("auto", "bf16", "float32")
+"""``auto`` is bf16 where the processor computes it natively, else float32."""
+
+ORDERS = ("ascending", "descending")
+"""Which class is the rarest: ``ascending`` class 0 (Wang et al. 2020), ``descending`` the last (Cao et al. 2019)."""
+
+
+def model_for_depth(depth: int) -> str:
+    """Name of the model of a depth.
+
+    Raises:
+        KeyError: If no model has this depth.
+    """
+    return DEPTHS[depth]
+
+
+def depth_of(model: str) -> int | None:
+    """Number of weighted layers that the name of a model states, ``None`` where it states none."""
+    return next((depth for depth, name in DEPTHS.items() if name == model), None)

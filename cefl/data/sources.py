@@ -1,0 +1,89 @@
+"""From the text of a source, such as ``npz:data/blood.npz``, to the object that reads it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cefl.data.digits import DigitsSource
+from cefl.data.folder import FolderSource
+from cefl.data.npz import NpzSource
+from cefl.data.raw import Source
+from cefl.errors import DataError
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of source: how it is spelled, and what opens it.
+
+    Attributes:
+        spelling: For messages and help, such as ``npz:PATH``.
+        open: From the absolute path to the source; ``None`` instead of a path where the spelling has none.
+    """
+
+    spelling: str
+    open: Callable[[Path | None], Source]
+
+    @property
+    def takes_path(self) -> bool:
+        return ":" in self.spelling
+
+
+def _with_path(opener: Callable[[Path], Source]) -> Callable[[Path | None], Source]:
+    def open_at(path: Path | None) -> Source:
+        if path is None:
+            raise DataError("this source needs a path")
+        return opener(path)
+
+    return open_at
+
+
+SOURCES: Mapping[str, Kind] = {
+    "digits": Kind("digits", lambda _path: DigitsSource()),
+    "npz": Kind("npz:PATH", _with_path(NpzSource)),
+    "folder": Kind("folder:PATH", _with_path(FolderSource)),
+}
+
+
+def parse_source(source: str, base: Path | None = None) -> Source:
+    """The source that a text names; reads nothing.
+
+    Args:
+        source: ``digits``, ``npz:PATH`` or ``folder:PATH``; ``~`` is the user's folder.
+        base: What a relative path is relative to, by default the working directory.
+
+    Raises:
+        DataError: If there is no such kind of source, or its path is missing or superfluous.
+    """
+    name, colon, argument = source.strip().partition(":")
+    kind = SOURCES.get(name)
+    if kind is None:
+        raise DataError(_unknown(source.strip(), name, argument, base))
+    if kind.takes_path and not argument.strip():
+        raise DataError(f"data source {source!r}: the path is missing, write '{kind.spelling}'")
+    if not kind.takes_path and colon:
+        raise DataError(f"data source {source!r}: '{name}' takes no path, write '{kind.spelling}'")
+    return kind.open(_absolute(argument.strip(), base) if kind.takes_path else None)
+
+
+def _absolute(path: str, base: Path | None) -> Path:
+    try:
+        return ((base or Path.cwd()) / Path(path).expanduser()).resolve()
+    except (RuntimeError, OSError, ValueError) as error:  # no such user, a loop of links, a zero byte
+        raise DataError(f"path {path!r} cannot be resolved ({error}): write it in full") from error
+
+
+def _unknown(source: str, name: str, argument: str, base: Path | None) -> str:
+    known = ", ".join(f"'{kind.spelling}'" for kind in SOURCES.values())
+    message = f"unknown data source {source!r}: the sources are {known}"
+    close = difflib.get_close_matches(name.lower(), SOURCES, n=1)
+    meant = None
+    if not argument and source.lower().endswith(".npz"):
+        meant = f"npz:{source}"
+    elif close:
+        meant = f"{close[0]}:{argument or 'PATH'}" if SOURCES[close[0]].takes_path else close[0]
+    elif source and _absolute(source, base).is_dir():
+        meant = f"folder:{source}"
+    return f"{message}; did you mean {meant!r}?" if meant else message

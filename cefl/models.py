@@ -1,0 +1,143 @@
+"""ResNets for small and large images.
+
+The standard ResNets are torchvision's. Up to 64 px their stem is a 3x3 convolution of stride 1 without max-pooling,
+since the usual one would leave a 32 px image at 8 px before the first block. The CIFAR family is that of He et al. 2016,
+section 4.2, with their parameter-free shortcuts (option A).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision import models as torchvision_models
+
+from cefl.catalog import CIFAR_RESNETS, MODELS, STANDARD_RESNETS
+from cefl.errors import ModelError
+
+SMALL_IMAGE = 64
+"""Pixels a side up to which the stem keeps the resolution."""
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut that pads new channels with zeros: ``(N, c, H, W)`` to ``(N, C, H/s, W/s)``."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.stride, self.added = stride, outputs - inputs
+
+    def forward(self, images: Tensor) -> Tensor:
+        """One block."""
+        out = F.relu(self.bn1(self.conv1(images)))
+        out = self.bn2(self.conv2(out))
+        shortcut = images
+        if self.stride != 1 or self.added:
+            before = self.added // 2
+            shortcut = F.pad(
+                images[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, before, self.added - before)
+            )
+        return F.relu(out + shortcut)
+
+
+class CifarResNet(nn.Module):
+    """6n + 2 layers: a 3x3 convolution, three stages of n blocks with 16, 32 and 64 channels, and a linear layer."""
+
+    def __init__(self, depth: int, num_classes: int, channels: int) -> None:
+        super().__init__()
+        blocks = (depth - 2) // 6
+        self.conv1 = nn.Conv2d(channels, 16, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        stages, inputs = [], 16
+        for outputs, stride in ((16, 1), (32, 2), (64, 2)):
+            for index in range(blocks):
+                stages.append(BasicBlock(inputs, outputs, stride if index == 0 else 1))
+                inputs = outputs
+        self.blocks = nn.Sequential(*stages)
+        self.fc = nn.Linear(64, num_classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight)
+        nn.init.zeros_(self.fc.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``(N, C, H, W)`` to logits ``(N, classes)``."""
+        out = self.blocks(F.relu(self.bn1(self.conv1(images))))
+        logits: Tensor = self.fc(out.mean(dim=(2, 3)))
+        return logits
+
+
+def build_model(
+    name: str,
+    num_classes: int,
+    channels: int = 3,
+    image_size: int = 32,
+    pretrained: bool = False,
+    seed: int = 0,
+) -> nn.Module:
+    """A model with weights drawn from ``seed``; the global random state stays as it is.
+
+    Args:
+        name: One of `cefl.catalog.MODELS`.
+        num_classes: At least 2.
+        channels: Of an image, at least 1.
+        image_size: Pixels a side that the model will see; decides the stem of a standard ResNet.
+        pretrained: Start from torchvision's ImageNet weights; the last layer is new.
+        seed: Of the initial weights.
+
+    Raises:
+        ModelError: If there is no such model, or no pretrained weights fit it, or they cannot be had.
+    """
+    if name not in MODELS:
+        raise ModelError(f"model must be one of {', '.join(MODELS)}, but got {name!r}")
+    if num_classes < 2 or channels < 1:
+        raise ModelError(
+            f"`num_classes >= 2` and `channels >= 1` must hold, but got {num_classes} and {channels}"
+        )
+    if pretrained and (name in CIFAR_RESNETS or channels != 3 or image_size <= SMALL_IMAGE):
+        raise ModelError(
+            f"pretrained weights are for {', '.join(STANDARD_RESNETS)} with 3 channels above {SMALL_IMAGE} px, but got"
+            f" {name} with {channels} channels at {image_size} px; leave `pretrained` out"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if name in CIFAR_RESNETS:
+            return CifarResNet(int(name.removeprefix("resnet")), num_classes, channels)
+        return _standard(name, num_classes, channels, image_size, pretrained)
+
+
+def _standard(name: str, num_classes: int, channels: int, image_size: int, pretrained: bool) -> nn.Module:
+    model: Any = getattr(torchvision_models, name)(weights=None)
+    if pretrained:
+        model.load_state_dict(_published_weights(name))
+    if image_size <= SMALL_IMAGE:
+        model.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
+        model.maxpool = nn.Identity()
+    elif channels != 3:
+        model.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
+    if not pretrained:
+        nn.init.kaiming_normal_(
+            model.conv1.weight, mode="fan_out", nonlinearity="relu"
+        )  # As torchvision does.
+    model.fc = nn.Linear(model.fc.in_features, num_classes)
+    built: nn.Module = model
+    return built
+
+
+def _published_weights(name: str) -> dict[str, Tensor]:
+    weights = torchvision_models.get_model_weights(name).DEFAULT
+    try:
+        state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        return state
+    except (URLError, OSError) as error:
+        file, folder = Path(weights.url).name, Path(torch.hub.get_dir()) / "checkpoints"
+        raise ModelError(
+            f"pretrained weights of {name} cannot be downloaded ({error}); put {file} into {folder}, from {weights.url}"
+        ) from None

@@ -1,0 +1,301 @@
+"""Training one model: an iterator of epochs that logs nothing and can stop and go on to the same numbers.
+
+Every random draw of an epoch comes from (seed, epoch), so a resumed run needs no generator state and repeats the
+uninterrupted one to the last bit on the same machine. The images stay on the device as uint8; augmentation works on
+whole batches; nothing waits for the device inside an epoch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cefl import augment
+from cefl.errors import CeflError
+from cefl.metrics import classification_metrics
+from cefl.recipes import Recipe
+
+EVALUATION_BATCH = 1000
+WEIGHTS, ORDER = 0, 1  # Streams of random numbers below a trial's seed.
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Some images of a split.
+
+    Attributes:
+        images: The whole split, uint8 ``(M, H, W, C)``; shared by everybody who trains on it.
+        labels: The whole split's classes, int64 ``(M,)``.
+        indices: Which of them belong to this set, int64 ``(N,)``.
+    """
+
+    images: Tensor
+    labels: Tensor
+    indices: Tensor
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def targets(self) -> NDArray[np.int64]:
+        """Classes of the set in its own order, ``(N,)``."""
+        chosen: NDArray[np.int64] = self.labels[self.indices].cpu().numpy()
+        return chosen
+
+
+@dataclass(frozen=True)
+class SplitResult:
+    """What a model does on one set: mean loss in nats, and its predictions, int64 ``(N,)``, in the set's order."""
+
+    loss: float
+    targets: NDArray[np.int64]
+    predictions: NDArray[np.int64]
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One epoch, counted from 1. Times are in seconds; ``images_per_second`` is of the training pass alone."""
+
+    epoch: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    splits: Mapping[str, SplitResult]
+    seconds: float
+    images_per_second: float
+
+    def metrics(self) -> dict[str, float]:
+        """Everything as one flat table row, by the names that a tracker shows."""
+        row = {
+            "train/loss": self.train_loss,
+            "train/accuracy": self.train_accuracy,
+            "learning_rate": self.learning_rate,
+            "seconds": self.seconds,
+            "images_per_second": self.images_per_second,
+        }
+        for name, split in self.splits.items():
+            row |= {
+                f"{name}/loss": split.loss,
+                **{f"{name}/{key}": value for key, value in split.metrics.items()},
+            }
+        return row
+
+
+class Fit:
+    """A training in progress: iterate it for epochs, ask it for its state between them. Made by `fit`."""
+
+    def __init__(
+        self, model: nn.Module, loss: nn.Module, train: ImageSet, recipe: Recipe, seed: int, device: torch.device,
+        precision: str, mean: Tensor, std: Tensor,
+    ) -> None:  # fmt: skip
+        self.device, self.recipe, self.seed, self.train = device, recipe, seed, train
+        self.model = model.to(device).to(memory_format=torch.channels_last)
+        self.loss = loss.to(device)
+        self.precision = precision
+        self.epoch = 0
+        self.sets: dict[str, ImageSet] = {}
+        self.last_epoch_sets: dict[str, ImageSet] = {}
+        # (x / 255 - mean) / std as one multiplication and one addition.
+        shape = (1, -1, 1, 1)
+        self.scale = (1 / (255 * std)).reshape(shape).to(device, torch.float32)
+        self.shift = (-mean / std).reshape(shape).to(device, torch.float32)
+        self.optimizer = torch.optim.SGD(
+            self.model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay, fused=True,
+        )  # fmt: skip
+
+    def __iter__(self) -> Iterator[EpochResult]:
+        return self
+
+    def __next__(self) -> EpochResult:
+        if self.epoch >= self.recipe.epochs:
+            raise StopIteration
+        begin = time.perf_counter()
+        learning_rate = self.recipe.learning_rate_at(self.epoch)
+        loss, accuracy = self._train_epoch(learning_rate)
+        trained = time.perf_counter() - begin
+        self.epoch += 1
+        last = self.epoch == self.recipe.epochs
+        sets = self.sets | (self.last_epoch_sets if last else {})
+        splits = {name: self.evaluate(images) for name, images in sets.items()}
+        return EpochResult(
+            epoch=self.epoch,
+            learning_rate=learning_rate,
+            train_loss=loss,
+            train_accuracy=accuracy,
+            splits=splits,
+            seconds=time.perf_counter() - begin,
+            images_per_second=len(self.train) / trained,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that going on needs; holds tensors and plain values only."""
+        return {
+            "epoch": self.epoch,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+        self.epoch = state["epoch"]
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    @torch.inference_mode()
+    def evaluate(self, images: ImageSet) -> SplitResult:
+        """Loss, predictions and metrics of the model as it stands on a set."""
+        self.model.eval()
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        predictions = []
+        for batch in torch.split(images.indices, EVALUATION_BATCH):
+            inputs, targets = self._batch(images, batch)
+            with self._autocast():
+                logits = self.model(self._normalise(self._resize(inputs)))
+            total += self.loss(logits.float(), targets).double() * len(batch)
+            predictions.append(logits.argmax(dim=1))
+        targets_all, predicted = images.targets, torch.cat(predictions).cpu().numpy()
+        metrics = classification_metrics(targets_all, predicted, logits.shape[1])
+        return SplitResult(float(total) / len(images), targets_all, predicted, metrics)
+
+    def _train_epoch(self, learning_rate: float) -> tuple[float, float]:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.model.train()
+        generator = torch.Generator().manual_seed(stream(self.seed, ORDER, self.epoch))
+        order = self.train.indices[
+            torch.randperm(len(self.train), generator=generator).to(self.train.indices.device)
+        ]
+        draws = self._draws(len(order), generator)
+        loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        for batch, draw in zip(
+            batches(order, self.recipe.batch_size), batches(draws, self.recipe.batch_size), strict=True
+        ):
+            images, targets = self._batch(self.train, batch)
+            with self._autocast():
+                logits = self.model(self._normalise(self._augment(images, draw)))
+            loss = self.loss(logits.float(), targets)
+            loss.backward()
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            # Weighted by batch size: the last batch is usually smaller.
+            loss_sum += loss.detach().double() * len(targets)
+            correct += (logits.detach().argmax(dim=1) == targets).sum()
+        return float(loss_sum) / len(order), int(correct) / len(order)
+
+    def _batch(self, images: ImageSet, indices: Tensor) -> tuple[Tensor, Tensor]:
+        return (
+            images.images[indices].to(self.device, non_blocking=True),
+            images.labels[indices].to(self.device, non_blocking=True),
+        )
+
+    def _draws(self, count: int, generator: torch.Generator) -> Tensor:
+        recipe = self.recipe
+        if recipe.augment == "imagenet":
+            draws = augment.imagenet_draws(count, generator)
+        else:
+            padding = 0 if recipe.augment == "none" else recipe.crop_padding
+            draws = augment.crop_draws(count, padding, recipe.augment == "crop-flip", generator)
+        return draws.to(self.device, non_blocking=True)
+
+    def _augment(self, images: Tensor, draws: Tensor) -> Tensor:
+        """uint8 ``(N, H, W, C)`` to float32 ``(N, C, h, w)`` in [0, 255]."""
+        if self.recipe.augment == "imagenet":
+            size = self.recipe.image_size or images.shape[1]
+            unit = images.permute(0, 3, 1, 2).to(torch.float32).div_(255)
+            return augment.imagenet(unit, draws, size).mul_(255).contiguous(memory_format=torch.channels_last)
+        if self.recipe.augment != "none":
+            images = augment.crop_and_flip(images, draws, self.recipe.crop_padding)
+        return self._resize(images)
+
+    def _resize(self, images: Tensor) -> Tensor:
+        """uint8 ``(N, H, W, C)`` to float32 ``(N, C, h, w)``: a smaller ``image_size`` is cut from the centre."""
+        size = self.recipe.image_size
+        if size is not None and size < images.shape[1]:
+            margin = (images.shape[1] - size) // 2
+            images = images[:, margin : margin + size, margin : margin + size]
+        floats = images.permute(0, 3, 1, 2).to(torch.float32)
+        if size is not None and size > images.shape[1]:
+            return nn.functional.interpolate(floats, (size, size), mode="bilinear", align_corners=False)
+        return floats
+
+    def _normalise(self, images: Tensor) -> Tensor:
+        return torch.addcmul(self.shift, images, self.scale)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def fit(
+    model: nn.Module, loss: nn.Module, train: ImageSet, recipe: Recipe, *, seed: int, mean: Tensor, std: Tensor,
+    each_epoch: Mapping[str, ImageSet] | None = None, last_epoch: Mapping[str, ImageSet] | None = None,
+    device: str | torch.device = "cpu", precision: str = "auto", state: Mapping[str, Any] | None = None,
+) -> Fit:  # fmt: skip
+    """Train ``model`` by ``recipe``; nothing happens until the result is iterated.
+
+    Args:
+        model: Maps float32 ``(N, C, H, W)`` to logits ``(N, classes)``.
+        loss: Called with float32 logits and int64 targets; returns the mean over the batch in nats.
+        train: The images to train on, at least ``recipe.batch_size`` of them.
+        seed: Decides order and augmentation of every epoch.
+        mean: Per channel, of pixels in [0, 1].
+        std: As ``mean``.
+        each_epoch: Sets evaluated after every epoch, by the name that their metrics carry.
+        last_epoch: Sets evaluated after the last epoch only.
+        precision: ``auto``, ``bf16`` or ``float32``; bf16 is autocast, the weights stay float32.
+        state: What `Fit.state_dict` gave, to go on from there.
+
+    Returns:
+        An iterator of one `EpochResult` an epoch.
+
+    Raises:
+        CeflError: If the batch is larger than the training set.
+    """
+    if recipe.batch_size > len(train):
+        raise CeflError(
+            f"recipe: `batch_size <= training images` must hold, but got {recipe.batch_size} > {len(train)};"
+            " choose a smaller batch_size or a smaller imbalance"
+        )
+    device = torch.device(device)
+    run = Fit(model, loss, train, recipe, seed, device, resolve_precision(precision, device), mean, std)
+    run.sets, run.last_epoch_sets = dict(each_epoch or {}), dict(last_epoch or {})
+    if state is not None:
+        run.load_state_dict(state)
+    return run
+
+
+def stream(seed: int, *path: int) -> int:
+    """Seed of an independent stream of random numbers below ``seed``, a 63-bit integer."""
+    return int(np.random.SeedSequence([seed, *path]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def batches(values: Tensor, size: int) -> list[Tensor]:
+    """Consecutive pieces of ``size``; a last piece of one joins its neighbour, since batch norm needs two images."""
+    pieces = list(torch.split(values, size))
+    if len(pieces) > 1 and len(pieces[-1]) == 1:
+        pieces[-2:] = [torch.cat(pieces[-2:])]
+    return pieces
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """``bf16`` or ``float32`` for what was asked: ``auto`` is bf16 where the processor computes it natively."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    features = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return "bf16" if features.get("avx512_bf16") or features.get("amx_bf16") else "float32"
+
+
+def pick_device() -> str:
+    """``cuda`` where there is a GPU, else ``cpu``."""
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,29 @@
+"""The command line: ``sweeps VERB``. A verb loads what it needs when it is called, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import sys
+
+from sweeps.cli import results, running, service  # noqa: F401 (they register their verbs)
+from sweeps.cli.app import app
+from sweeps.errors import INTERRUPTED, SweepError
+
+
+def main() -> None:
+    """Run a command and end with its exit code; what was asked wrongly gets one message and no traceback."""
+    try:
+        app(prog_name="sweeps")
+    except SweepError as error:
+        fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except ValueError as error:
+        if type(error).__module__ not in ("cefl.errors", "trackers.errors"):
+            raise
+        fail(str(error), 2)
+
+
+def fail(message: str, code: int) -> None:
+    """Say what is wrong and end."""
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)

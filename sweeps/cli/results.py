@@ -1,0 +1,149 @@
+"""Verbs that show what came out: status, list, trials, best, report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sweeps.cli.app import (
+    HomeOption,
+    JsonOption,
+    NameArgument,
+    app,
+    home_at,
+    percent,
+    print_json,
+    print_table,
+)
+
+if TYPE_CHECKING:
+    from sweeps.home import Home
+    from sweeps.plan import Plan
+    from trackers.table import TrialResult
+
+
+@app.command()
+def status(name: NameArgument, home: HomeOption = None, json: JsonOption = False) -> None:
+    """Show how far a sweep is."""
+    from sweeps.overview import sweep_status
+
+    view = sweep_status(home_at(home), name)
+    if json:
+        print_json(view)
+        return
+    trials = view["trials"]
+    print(
+        f"sweep {view['name']}: {view['state']}; "
+        + ", ".join(f"{count} {state}" for state, count in trials.items())
+    )
+    keys = ("cell", "total", "waiting", "running", "complete", "pruned", "failed")
+    print_table(keys, [[cell[key] for key in keys] for cell in view["cells"]])
+
+
+@app.command("list")
+def list_sweeps(home: HomeOption = None, json: JsonOption = False) -> None:
+    """List the sweeps of a home."""
+    from sweeps.overview import sweep_list
+
+    place = home_at(home)
+    rows = sweep_list(place)
+    if json:
+        print_json(rows)
+    elif not rows:
+        print(f"no sweeps in {place.root} yet; begin with: sweeps run quickstart")
+    else:
+        keys = ("name", "state", "total", "complete", "failed", "updated")
+        print_table(keys, [[row[key] for key in keys] for row in rows])
+
+
+@app.command()
+def trials(name: NameArgument, home: HomeOption = None, json: JsonOption = False) -> None:
+    """List every trial of a sweep."""
+    from sweeps.results import read_results
+    from sweeps.state import stored_plan
+
+    place = home_at(home)
+    found = read_results(place, stored_plan(place, name), histories=json)
+    if json:
+        print_json([trial.as_json() for trial in found])
+        return
+    columns = ("key", "cell", "arm", "seed", "kind", "state", "score %", "seconds", "reason")
+    print_table(
+        columns,
+        [
+            [
+                trial.key, trial.cell, trial.arm, trial.seed, trial.kind, trial.state, percent(trial.score),
+                None if trial.seconds is None else f"{trial.seconds:.1f}",
+                remark(trial),
+            ]
+            for trial in found
+        ],
+    )  # fmt: skip
+
+
+def remark(trial: TrialResult) -> str:
+    """Why a trial failed, or where it was reused from."""
+    if trial.origin:
+        return f"reused from {trial.origin}"
+    return trial.reason.strip().splitlines()[-1] if trial.reason else ""
+
+
+@app.command()
+def best(name: NameArgument, home: HomeOption = None, json: JsonOption = False) -> None:
+    """Show the best arm of every cell."""
+    from sweeps.state import stored_plan
+
+    place = home_at(home)
+    print_best(place, stored_plan(place, name), json)
+
+
+@app.command()
+def report(
+    name: NameArgument,
+    home: HomeOption = None,
+    json: Annotated[bool, typer.Option("--json", help="print the paths as JSON")] = False,
+) -> None:
+    """Write the report of a sweep: report.html, report.md, results.csv, best.yaml."""
+    from sweeps.errors import InputError
+    from sweeps.reporting import report_sweep
+    from sweeps.state import read_state, stored_plan
+
+    place = home_at(home)
+    state = read_state(place, name)
+    page = report_sweep(place, stored_plan(place, name), state, state.state)
+    if page is None:
+        raise InputError(f"{name}: no trial has a result yet; see `sweeps status {name}`")
+    files = sorted(str(path) for path in page.parent.iterdir())
+    if json:
+        print_json({"report": str(page), "files": files})
+    else:
+        print("\n".join(files))
+
+
+def print_best(home: Home, plan: Plan, json: bool) -> None:
+    """The best arm of every cell, as a table or as JSON."""
+    from sweeps.driver import objective
+    from sweeps.results import read_results
+    from trackers.compare import best as best_arms
+
+    winners = best_arms(read_results(home, plan, histories=False), objective(plan))
+    if json:
+        print_json([winner.as_json() for winner in winners])
+        return
+    select = plan.spec.select
+    rows: list[list[Any]] = [
+        [
+            winner.summary.cell, winner.summary.arm, percent(winner.mean), winner.summary.n, percent(winner.baseline),
+            None if winner.difference is None else f"{100 * winner.difference:+.2f}", winner.candidates,
+        ]
+        for winner in winners
+    ]  # fmt: skip
+    title = f"best by {select.metric} on {select.split}, epoch: {select.epoch}"
+    print_table(("cell", "best arm", "score %", "n", "cross-entropy %", "difference", "arms"), rows, title)
+    if select.split == "validation":
+        print(
+            "A search score: the highest of many on the same images is optimistic, and no claim of a winner."
+        )
+    else:
+        print("Warning: chosen on the test set, as the specification says; these scores are optimistic.")

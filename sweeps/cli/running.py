@@ -1,0 +1,174 @@
+"""Verbs that begin: init, schema, plan, run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweeps.cli.app import (
+    HomeOption,
+    JsonOption,
+    SpecArgument,
+    app,
+    home_at,
+    percent,
+    print_json,
+    print_table,
+)
+
+
+@app.command()
+def init(
+    source: Annotated[str, typer.Argument(help="digits, npz:PATH or folder:PATH")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="file to write (NAME.yaml)", show_default=False)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace the file if it exists")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Look at a data set and write a commented specification that fits it."""
+    from sweeps.initialising import write_initial
+
+    path, lines = write_initial(source, out, force, home_at(home))
+    print("\n".join(lines))
+    print(f"\nwrote {path}; next: sweeps plan {path}, then: sweeps run {path}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a specification, for editors."""
+    from sweeps.spec import Spec
+
+    print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **Spec.model_json_schema()})
+
+
+@app.command()
+def plan(
+    spec: SpecArgument,
+    name: Annotated[
+        str | None, typer.Option("--name", help="name of the sweep, instead of the specification's")
+    ] = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show cells, trials, and what is already done; trains nothing."""
+    from sweeps.overview import overview
+    from sweeps.plan import build_plan
+    from sweeps.spec import load_spec
+
+    place = home_at(home)
+    loaded = load_spec(spec)
+    place.create()
+    view = overview(build_plan(loaded, place.data, name), place)
+    if json:
+        print_json(view)
+        return
+    columns = (
+        "cell",
+        "train images",
+        "ratio",
+        "rarest",
+        "validation",
+        "test",
+        "listed",
+        "asks",
+        "done",
+        "to do",
+    )
+    keys = ("cell", "train_images", "ratio", "rarest", "validation_images", "test_images", "points", "asks", "done",
+            "to_do")  # fmt: skip
+    print_table(columns, [[cell[key] for key in keys] for cell in view["cells"]], f"sweep {view['name']}")
+    print()
+    print_table(
+        ("loss", "arms", "values"), [[loss["loss"], loss["arms"], loss["values"]] for loss in view["losses"]]
+    )
+    for cell in view["cells"]:
+        for note in cell["notes"]:
+            print(f"note: {cell['cell']}: {note}")
+    trials = view["trials"]
+    print(
+        f"\n{trials['total']} trials ({view['seeds']} seeds; asks are an upper bound), {trials['waiting']} to do,"
+        f" {trials['complete']} done, {trials['failed']} failed; {view['estimate']}"
+    )
+
+
+@app.command()
+def run(
+    spec: SpecArgument,
+    name: Annotated[
+        str | None, typer.Option("--name", help="name of the sweep, instead of the specification's")
+    ] = None,
+    executor: Annotated[str, typer.Option("--executor", help="ray, or inline: in this process")] = "ray",
+    concurrent: Annotated[
+        int | None, typer.Option("--concurrent", min=1, help="most trials at a time")
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="train what is complete once more, beside it, and compare")
+    ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="start although the tracking server does not answer")
+    ] = False,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Run a sweep, or go on with it, and write the report."""
+    from sweeps.errors import InputError
+    from sweeps.spec import load_spec
+
+    loaded = load_spec(spec)  # Before anything slow is imported.
+    from sweeps.display import TerminalDisplay
+    from sweeps.driver import EXECUTORS, Options, run_sweep
+
+    if executor not in EXECUTORS:
+        raise InputError(f"--executor: '{executor}' is not one of {', '.join(EXECUTORS)}")
+    options = Options(name, executor, offline, fresh, concurrent)
+    place = home_at(home)
+    outcome = run_sweep(loaded, place, options, TerminalDisplay(loaded.spec))
+    from sweeps.cli.results import print_best
+
+    print_best(place, outcome.plan, json)
+    if json:
+        raise typer.Exit(outcome.exit_code)
+    if outcome.repeated:
+        print_repeated(outcome.repeated)
+    at = "" if home is None else f" --home {home}"
+    lines = {
+        "trained now": f"{outcome.trained} trials; sweep {outcome.plan.name} is {outcome.state}",
+        "report": str(outcome.report) if outcome.report else None,
+        "run the best": f"sweeps run {outcome.report.parent / 'best.yaml'}{at}" if outcome.report else None,
+        "see every run": f"sweeps ui {outcome.plan.name}{at}",
+        "tracking": outcome.tracking_problem
+        and f"incomplete: {outcome.tracking_problem}; the next run writes it",
+        "go on": f"sweeps run {spec}{at}" if outcome.state == "interrupted" else None,
+    }
+    print()
+    for title, text in lines.items():
+        if text is not None:
+            print(f"{title:<14} {text}")
+    raise typer.Exit(outcome.exit_code)
+
+
+def print_repeated(rows: list[dict[str, object]]) -> None:
+    """First and repeated trainings side by side."""
+    from trackers.table import arm_label
+
+    print()
+    table = [
+        [
+            str(row["study"]).split("/")[1],
+            arm_label(str(row["study"]).split("/")[2], row["params"]),  # type: ignore[arg-type]
+            row["seed"],
+            row["repetition"],
+            percent(row["first"]),  # type: ignore[arg-type]
+            percent(row["again"]),  # type: ignore[arg-type]
+            "yes" if row["identical"] else "no",
+        ]
+        for row in rows
+    ]
+    print_table(
+        ("cell", "arm", "seed", "repetition", "first %", "again %", "same to the last bit"),
+        table,
+        "trained again",
+    )

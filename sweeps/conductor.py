@@ -1,0 +1,307 @@
+"""The conductor: hands out what is left of a plan, takes in rows and ends, and keeps ledger and histories.
+
+It knows no executor: Ray Tune and the in-process one call the same three methods (`next`, `row`, `ended`), always from
+the driver's thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock
+
+from cefl.catalog import LOSSES
+from cefl.config import TrialConfig
+from sweeps.history import History, is_finite, read_history, read_result, score, write_result
+from sweeps.home import Home
+from sweeps.ledger import Entry, Ledger, entry_of, next_attempt
+from sweeps.plan import Cell, Plan, PlannedTrial
+
+DIVERGED = "diverged: loss or metric is not finite"
+TAKEN_OUT = "interrupted, and since taken out of the specification"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A trial to execute: what to train, and in which folder."""
+
+    ref: str
+    config: TrialConfig
+    folder: Path
+
+
+@dataclass
+class Live:
+    """A trial that is being executed."""
+
+    entry: Entry
+    cell: Cell
+    config: TrialConfig
+    history: History
+    lease: FileLock | None
+    started: float
+    stopped: str | None = None
+
+
+class Watcher(Protocol):
+    """Who is told of everything that happens: the tracker, the display."""
+
+    def started(self, live: Live) -> None: ...
+
+    def row(self, live: Live, row: Mapping[str, Any]) -> None: ...
+
+    def ended(self, live: Live, state: str, reason: str | None, origin: str | None) -> None: ...
+
+
+class Conductor:
+    """One run of a sweep.
+
+    Args:
+        fresh: Train every complete trial of the sweep once more, in a folder of its own, instead of what is left.
+    """
+
+    def __init__(
+        self, plan: Plan, ledger: Ledger, home: Home, watchers: tuple[Watcher, ...] = (), fresh: bool = False
+    ) -> None:
+        self.plan, self.ledger, self.home, self.watchers = plan, ledger, home, watchers
+        self.live: dict[str, Live] = {}
+        self.stopping = False
+        self.trained: list[Live] = []
+        ledger.close_unfinished_asks()
+        rows = [row for row in ledger.rows() if "key" in row.attrs]
+        self.states = Counter(row.state for row in rows if not row.attrs.get("fresh"))
+        cells = {cell.name: cell for cell in plan.cells}
+        self.interrupted: deque[tuple[Entry, Cell]] = deque()
+        for row in rows:
+            if row.state == "running":
+                entry, cell = entry_of(row), cells.get(row.study.split("/")[1])
+                if cell is None or not self._is_planned(entry, cell):
+                    self.states.update(running=-1, failed=1)
+                    ledger.fail(entry, TAKEN_OUT)
+                else:
+                    self.interrupted.append((entry, cell))
+        started = {row.attrs["key"] for row in rows}
+        self.points = deque(point for point in plan.points if point.key not in started)
+        asked = Counter(
+            row.study for row in rows if row.attrs["kind"] == "ask" and not row.attrs.get("fresh")
+        )
+        self.asks = {search.study: search.asks - asked[search.study] for search in plan.searches}
+        self.searches = {search.study: search for search in plan.searches}
+        self.repeats: deque[tuple[Entry, Cell]] = deque()
+        if fresh:
+            done = [entry_of(row) for row in rows if row.state == "complete" and not row.attrs.get("fresh")]
+            self.repeats.extend(
+                (entry, cells[name]) for entry in done if (name := entry.study.split("/")[1]) in cells
+            )
+
+    def _is_planned(self, entry: Entry, cell: Cell) -> bool:
+        if entry.kind == "ask":
+            planned = any(search.study == entry.study for search in self.plan.searches)
+        else:
+            planned = any(point.key == entry.key for point in self.plan.points)
+        return planned and cell.config(entry.loss, entry.params, entry.seed).key() == entry.key
+
+    @property
+    def exhausted(self) -> bool:
+        """Nothing is left to hand out, now or later."""
+        left = (
+            self.interrupted or self.points or self.repeats or any(count > 0 for count in self.asks.values())
+        )
+        return self.stopping or not (left or self.live)
+
+    @property
+    def waiting(self) -> int:
+        """Trials that have not been started."""
+        return len(self.points) + len(self.repeats) + sum(max(0, count) for count in self.asks.values())
+
+    def next(self) -> Assignment | None:
+        """The next trial to execute; ``None`` when there is none now: see `exhausted`."""
+        if self.stopping:
+            return None
+        for entry, cell in self._rotate(self.interrupted):
+            assignment = self._execute(entry, cell)
+            if assignment is not None:
+                return assignment
+            self.interrupted.append((entry, cell))
+        for entry, cell in self._rotate(self.repeats):
+            folders = (number for number in range(1, 1000) if not self.home.trial(entry.key, number).exists())
+            return self._execute(
+                self._start(entry.study, cell, entry.loss, entry.params, entry.seed, next(folders)), cell
+            )
+        for point in self._rotate(self.points):
+            assignment = self._next_point(point)
+            if assignment is not None:
+                return assignment
+        return self._next_ask()
+
+    @staticmethod
+    def _rotate(waiting: deque[Any]) -> Iterator[Any]:
+        """Every waiting item once, each taken out; who cannot use one puts it back at the end."""
+        for _ in range(len(waiting)):
+            yield waiting.popleft()
+
+    def _next_point(self, point: PlannedTrial) -> Assignment | None:
+        config = point.config
+        lease = self.home.lease(point.key)
+        if lease is None:  # Another sweep trains this very trial: its result will serve.
+            self.points.append(point)
+            return None
+        with_lease = (point.study, point.cell, config.loss, config.params, config.seed)
+        if read_result(self.home.trial(point.key)) is not None:
+            lease.release()
+            self._reuse(self._start(*with_lease), point.cell)
+            return None
+        return self._execute(self._start(*with_lease), point.cell, lease)
+
+    def _start(
+        self, study: str, cell: Cell, loss: str, params: Mapping[str, float], seed: int, fresh: int = 0
+    ) -> Entry:
+        key = cell.config(loss, params, seed).key()
+        return self.ledger.start(
+            study, key, loss, params, self.plan.ranges(study, params), seed, "point", fresh
+        )
+
+    def _next_ask(self) -> Assignment | None:
+        """An ask of the study that has had the smallest part of its own."""
+        open_asks = [study for study, count in self.asks.items() if count > 0]
+        if not open_asks:
+            return None
+        study = max(open_asks, key=lambda name: self.asks[name] / self.searches[name].asks)
+        search = self.searches[study]
+        self.asks[study] -= 1
+        trial = self.ledger.ask(study, search.ranges, search.seed)
+        params = {**LOSSES[search.loss], **trial.params}
+        config = search.cell.config(search.loss, params, search.trial_seed)
+        entry = self.ledger.hand_out(trial, study, config.key(), search.loss, params, search.trial_seed)
+        if read_result(self.home.trial(entry.key)) is not None:
+            self._reuse(entry, search.cell)
+            return self.next()
+        assignment = self._execute(entry, search.cell)
+        if assignment is None:
+            self.interrupted.append((entry, search.cell))
+        return assignment
+
+    def _execute(self, entry: Entry, cell: Cell, lease: FileLock | None = None) -> Assignment | None:
+        """Make a started trial live; ``None`` while another sweep trains its key."""
+        if not entry.fresh and lease is None:
+            lease = self.home.lease(entry.key)
+            if lease is None:
+                return None
+        config = cell.config(entry.loss, entry.params, entry.seed)
+        folder = self.home.trial(entry.key, entry.fresh)
+        live = Live(entry, cell, config, History(folder), lease, time.monotonic())
+        self.live[entry.ref] = live
+        for watcher in self.watchers:
+            watcher.started(live)
+        return Assignment(entry.ref, config, folder)
+
+    def _reuse(self, entry: Entry, cell: Cell) -> None:
+        """A trial that another sweep of this home has trained stands in this one too."""
+        folder = self.home.trial(entry.key)
+        result = read_result(folder) or {}
+        config = cell.config(entry.loss, entry.params, entry.seed)
+        live = Live(entry, cell, config, History(folder), None, time.monotonic())
+        self.ledger.note(entry, origin=result["sweep"])
+        self._complete(live, result["sweep"])
+
+    def row(self, ref: str, row: Mapping[str, Any]) -> bool:
+        """Take in a row; whether the trial must stop now."""
+        live = self.live[ref]
+        if live.history.add(row):
+            for watcher in self.watchers:
+                watcher.row(live, row)
+        if not is_finite(row):
+            live.stopped = DIVERGED
+        return live.stopped is not None or self.stopping
+
+    def ended(self, ref: str, error: str | None = None, retry: bool = True) -> None:
+        """A trial is no longer executed: done, stopped, interrupted, or with an error."""
+        live = self.live.pop(ref)
+        done = bool(live.history.rows) and live.history.rows[-1]["epoch"] == live.config.recipe.epochs
+        if live.stopped is not None:
+            self._fail(live, live.stopped)
+        elif done and error is None:
+            self._complete(live, None)
+        elif error is None or self.stopping:
+            self._watch_end(live, "interrupted", None)
+            if not self.stopping:
+                self.interrupted.append((live.entry, live.cell))
+        elif (
+            retry
+            and live.entry.attempt < self.plan.spec.resources.attempts
+            and error != live.entry.attrs.get("error")
+        ):
+            entry = next_attempt(live.entry)
+            self.ledger.note(entry, attempt=entry.attempt, error=error)
+            self._watch_end(live, "interrupted", error)
+            self.interrupted.append((replace(entry, attrs={**entry.attrs, "error": error}), live.cell))
+        else:
+            self._fail(live, error)
+        if live.lease is not None:
+            live.lease.release()
+
+    def _complete(self, live: Live, origin: str | None) -> None:
+        select, rows = self.plan.spec.select, live.history.rows
+        value = score(rows, select.metric, select.split, select.epoch, live.config.recipe.milestones)
+        if value is None:
+            self._fail(live, f"its rows have no {select.split} {select.metric}")
+            return
+        if origin is None:
+            write_result(live.history.path.parent, live.entry.key, live.config, rows, self.plan.name)
+        self.ledger.complete(live.entry, value)
+        if origin is None:
+            self._forget_checkpoints(live)
+            self.trained.append(live)
+        if not live.entry.fresh:
+            self.states["complete"] += 1
+        self._watch_end(live, "complete", None, origin)
+
+    def _fail(self, live: Live, reason: str) -> None:
+        self.ledger.fail(live.entry, reason)
+        if not live.entry.fresh:
+            self.states["failed"] += 1
+        self._forget_checkpoints(live)
+        self._watch_end(live, "failed", reason)
+
+    def _watch_end(self, live: Live, state: str, reason: str | None, origin: str | None = None) -> None:
+        for watcher in self.watchers:
+            watcher.ended(live, state, reason, origin)
+
+    @staticmethod
+    def _forget_checkpoints(live: Live) -> None:
+        for path in live.history.path.parent.glob("checkpoint-*.pt"):
+            path.unlink(missing_ok=True)
+
+
+def compare_fresh(ledger: Ledger, home: Home) -> list[dict[str, Any]]:
+    """Every repeated training beside its first: both scores, and whether every number of every epoch is the same."""
+    rows = [row for row in ledger.rows() if row.state == "complete"]
+    first = {row.attrs["key"]: row for row in rows if not row.attrs.get("fresh")}
+    timing = {"seconds", "images_per_second"}
+
+    def numbers(folder: Path) -> list[dict[str, float]]:
+        return [
+            {name: value for name, value in row["metrics"].items() if name not in timing}
+            for row in read_history(folder)
+        ]
+
+    return [
+        {
+            "key": row.attrs["key"],
+            "study": row.study,
+            "params": row.attrs["params"],
+            "seed": row.attrs["seed"],
+            "repetition": row.attrs["fresh"],
+            "first": first[row.attrs["key"]].value,
+            "again": row.value,
+            "identical": numbers(home.trial(row.attrs["key"]))
+            == numbers(home.trial(row.attrs["key"], row.attrs["fresh"])),
+        }
+        for row in rows
+        if row.attrs.get("fresh") and row.attrs["key"] in first
+    ]

@@ -1,0 +1,148 @@
+"""What an installation has and lacks, with what to do about it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from typing import Any
+
+from sweeps.errors import SweepError
+from sweeps.home import Home
+
+PACKAGES = ("torch", "torchvision", "ray", "optuna", "mlflow", "pandas", "plotly")
+SCARCE_DISK_GB, SCARCE_MEMORY_GB = 2.0, 2.0
+
+
+def examine(home: Home, uri: str | None = None) -> list[dict[str, str]]:
+    """Findings as ``state`` (ok, note, problem), ``what``, ``found`` and ``next``."""
+    return [python(), *packages(), *devices(), *machine(), *folder(home), *stores(home), *tracking(home, uri)]
+
+
+def finding(what: str, found: str, state: str = "ok", todo: str = "") -> dict[str, str]:
+    """One line of the examination."""
+    return {"state": state, "what": what, "found": found, "next": todo}
+
+
+def python() -> dict[str, str]:
+    """The interpreter, against the versions that the package is made for."""
+    version = platform.python_version()
+    if (3, 11) <= sys.version_info < (3, 14):
+        return finding("python", version)
+    return finding("python", version, "problem", "use Python 3.11, 3.12 or 3.13")
+
+
+def packages() -> list[dict[str, str]]:
+    """Versions of the libraries that do the work, against what the package asks for."""
+    from packaging.requirements import Requirement
+
+    wanted = {
+        requirement.name: requirement.specifier
+        for text in importlib.metadata.requires("cefl-sweeps") or []
+        if (requirement := Requirement(text))
+    }
+    lines = []
+    for name in PACKAGES:
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            lines.append(finding(name, "not installed", "problem", "uv sync"))
+            continue
+        fits = name not in wanted or wanted[name].contains(version, prereleases=True)
+        lines.append(
+            finding(name, version)
+            if fits
+            else finding(name, version, "problem", f"uv sync: it must be {wanted[name]}")
+        )
+    return lines
+
+
+def devices() -> list[dict[str, str]]:
+    """GPUs, and whether the processor computes bf16 itself."""
+    import torch
+
+    from cefl.training import resolve_precision
+
+    lines = [
+        finding(
+            f"GPU {index}", f"{torch.cuda.get_device_name(index)}, {properties.total_memory / 2**30:.0f} GiB"
+        )
+        for index in range(torch.cuda.device_count())
+        if (properties := torch.cuda.get_device_properties(index))
+    ]
+    if not lines:
+        lines = [
+            finding(
+                "GPU", "none", "note", "trials run on the processor; a GPU needs a driver that CUDA finds"
+            )
+        ]
+    precision = resolve_precision("auto", torch.device("cpu"))
+    note = "" if precision == "bf16" else "precision auto means float32 here"
+    return [*lines, finding("processor", f"{os.cpu_count()} cores, {precision}", "ok", note)]
+
+
+def machine() -> list[dict[str, str]]:
+    """Memory that is free."""
+    import psutil
+
+    free = psutil.virtual_memory().available / 2**30
+    if free >= SCARCE_MEMORY_GB:
+        return [finding("memory", f"{free:.1f} GiB free")]
+    return [
+        finding(
+            "memory", f"{free:.1f} GiB free", "problem", "end other programs, or run fewer trials at a time"
+        )
+    ]
+
+
+def folder(home: Home) -> list[dict[str, str]]:
+    """Whether the home can be written, and its disk."""
+    try:
+        home.create()
+    except SweepError as error:
+        return [finding("home", str(home.root), "problem", str(error))]
+    free = shutil.disk_usage(home.root).free / 2**30
+    if free >= SCARCE_DISK_GB:
+        return [finding("home", f"{home.root}, {free:.0f} GiB free")]
+    return [
+        finding("home", f"{home.root}, {free:.1f} GiB free", "problem", "make room, or choose another --home")
+    ]
+
+
+def stores(home: Home) -> list[dict[str, str]]:
+    """Ledger and sweeps of the home; a sweep that says running without a driver was interrupted."""
+    from sweeps.state import read_state
+
+    lines = []
+    for name in home.sweeps():
+        state = read_state(home, name).state
+        if state == "interrupted":
+            lines.append(
+                finding(f"sweep {name}", state, "note", f"go on: sweeps run {home.sweep(name) / 'spec.yaml'}")
+            )
+        else:
+            lines.append(finding(f"sweep {name}", state))
+    return lines or [finding("sweeps", "none yet", "ok", "begin with: sweeps run quickstart")]
+
+
+def tracking(home: Home, uri: str | None) -> list[dict[str, str]]:
+    """Whether the tracking database or server answers."""
+    from trackers.connection import check, masked
+    from trackers.errors import TrackingError
+
+    target = uri or (home.mlflow_uri if (home.root / "mlflow.db").exists() else None)
+    if target is None:
+        return [finding("tracking", "no database yet", "ok", "the first sweep makes it")]
+    try:
+        check(target)
+    except TrackingError as error:
+        return [finding("tracking", masked(target), "problem", str(error))]
+    return [finding("tracking", masked(target))]
+
+
+def versions() -> dict[str, Any]:
+    """Versions for the provenance of a report."""
+    names = ("cefl-sweeps", *PACKAGES)
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}}

@@ -1,0 +1,255 @@
+"""Driving one sweep: plan, run or resume, report; and the exit code that says how it went."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+from cefl import data
+from cefl.errors import CeflError
+from sweeps.conductor import Conductor, Watcher, compare_fresh
+from sweeps.errors import (
+    DONE,
+    INTERRUPTED,
+    NONE_SUCCEEDED,
+    SOME_FAILED,
+    TERMINATED,
+    TRACKING_INCOMPLETE,
+    EnvironmentProblem,
+    InputError,
+)
+from sweeps.home import Home
+from sweeps.ledger import Ledger
+from sweeps.plan import Plan, build_plan
+from sweeps.results import read_results
+from sweeps.spec import LoadedSpec
+from sweeps.state import read_state, write_spec, write_state
+from sweeps.tracking import Tracking
+from trackers.compare import Objective, arm_key, best
+
+TRACKING_PATIENCE_SECONDS = 60.0
+EXECUTORS = ("ray", "inline")
+
+
+class Executor(Protocol):
+    """Who trains: see `sweeps.executors`."""
+
+    slots: int
+
+    def run(self, conductor: Conductor) -> None: ...
+
+    def interrupt(self) -> None: ...
+
+
+class Display(Watcher, Protocol):
+    """Who shows the progress."""
+
+    def note(self, text: str) -> None: ...
+
+    def preparing(self, source: str, done: int, total: int) -> None: ...
+
+    def running(self, conductor: Conductor, slots: int) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a sweep is run, beside what its specification says."""
+
+    name: str | None = None
+    executor: str = "ray"
+    offline: bool = False
+    fresh: bool = False
+    concurrent: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of a sweep ended."""
+
+    plan: Plan
+    state: str
+    exit_code: int
+    report: Path | None
+    repeated: list[dict[str, Any]]
+    tracking_problem: str | None
+    trained: int
+
+
+def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display) -> Outcome:
+    """Run a sweep, or what is left of it.
+
+    Raises:
+        SweepError: If it cannot start; nothing is written then.
+    """
+    name = options.name or loaded.spec.name
+    check_gpus(loaded)
+    home.create()
+    first = name not in home.sweeps()
+    plan = build_plan(loaded, home.data, name, display.preparing)
+    check_selection(plan)
+    with home.driving(name):
+        verify_data(plan)
+        ledger = Ledger(home, name)
+        tracking = Tracking(plan, home, ledger)
+        if first and not options.offline and not tracking.local:
+            tracking.check()
+        write_spec(home, plan, loaded)
+        write_state(home, name, "running", loaded)
+        begin = time.monotonic()
+        state = "failed"
+        try:
+            tracking.start()
+            conductor = Conductor(plan, ledger, home, (tracking, display), options.fresh)
+            code = execute(conductor, loaded, options, display)
+            display.note("writing the report")
+            state, code = conclude(conductor, code)
+            finish_weights(plan, home, conductor, tracking)
+            report = write_report(home, plan, state)
+            files = (
+                [report.parent / each for each in ("report.md", "results.csv", "best.yaml")] if report else []
+            )
+            patience = 3.0 if options.offline else TRACKING_PATIENCE_SECONDS
+            complete = tracking.finish(state, files, patience)
+            if not complete and code in (DONE, SOME_FAILED):
+                code = TRACKING_INCOMPLETE
+        finally:
+            write_state(home, name, state, loaded, time.monotonic() - begin)
+        repeated = compare_fresh(ledger, home) if options.fresh else []
+        return Outcome(plan, state, code, report, repeated, tracking.problem, len(conductor.trained))
+
+
+def check_gpus(loaded: LoadedSpec) -> None:
+    """Refuse a sweep that asks for more GPUs a trial than this machine has."""
+    asked = loaded.spec.resources.gpus
+    if asked == "auto" or asked == 0:
+        return
+    import torch
+
+    there = torch.cuda.device_count()
+    if float(asked) > there:
+        raise EnvironmentProblem(
+            f"{loaded.file}: resources.gpus: a trial asks for {asked:g} GPUs, but there are {there};"
+            " set a smaller number, or `gpus: auto`"
+        )
+
+
+def check_selection(plan: Plan) -> None:
+    """Refuse to choose by validation images where a cell has none."""
+    for cell in plan.cells:
+        if plan.spec.select.split == "validation" and not sum(cell.validation_counts):
+            raise InputError(
+                f"cell {cell.name} has no validation images to choose by; give a `validation` rule, or say"
+                " `select: {split: test}`"
+            )
+
+
+def verify_data(plan: Plan) -> None:
+    """See that the data caches are the bytes that they were."""
+    for folder in sorted({cell.base.data for cell in plan.cells}):
+        try:
+            data.verify(Path(folder))
+        except CeflError as error:
+            raise EnvironmentProblem(str(error)) from None
+
+
+def execute(conductor: Conductor, loaded: LoadedSpec, options: Options, display: Display) -> int:
+    """Train what is left; 0, or the code of the signal that ended it."""
+    if conductor.exhausted:
+        return DONE
+    display.note("starting " + ("Ray" if options.executor == "ray" else "in this process"))
+    executor = make_executor(loaded, options)
+    try:
+        with stopping_on_signals(conductor, executor, display.note) as received:
+            with display.running(conductor, executor.slots):
+                executor.run(conductor)
+            return received[0] if received else DONE
+    finally:
+        close: Callable[[], None] = getattr(executor, "close", lambda: None)
+        close()
+
+
+def make_executor(loaded: LoadedSpec, options: Options) -> Executor:
+    """The executor of that name."""
+    if options.executor == "inline":
+        from sweeps.executors.inline import InlineExecutor
+
+        return InlineExecutor()
+    from sweeps.executors.ray_tune import RayExecutor
+
+    resources = loaded.spec.resources
+    if options.concurrent is not None:
+        resources = resources.model_copy(update={"concurrent": options.concurrent})
+    return RayExecutor(resources)
+
+
+@contextmanager
+def stopping_on_signals(
+    conductor: Conductor, executor: Executor, say: Callable[[str], None]
+) -> Iterator[list[int]]:
+    """The first SIGINT or SIGTERM ends the sweep in order; a second one ends the process at once.
+
+    Either way the ledger can go on from where it was.
+    """
+    received: list[int] = []
+    codes = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        received.append(codes[signal.Signals(number)])
+        conductor.stopping = True
+        for each in codes:
+            signal.signal(each, signal.SIG_DFL)
+        say("stopping; what is running goes on next time (again to end at once)")
+        executor.interrupt()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    before = {each: signal.signal(each, stop) for each in codes}
+    try:
+        yield received
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def conclude(conductor: Conductor, code: int) -> tuple[str, int]:
+    """State of the sweep and exit code, from what became of its trials."""
+    if code != DONE:
+        return "interrupted", code
+    if conductor.states["complete"] == 0:
+        return "failed", NONE_SUCCEEDED
+    return "done", SOME_FAILED if conductor.states["failed"] else DONE
+
+
+def finish_weights(plan: Plan, home: Home, conductor: Conductor, tracking: Tracking) -> None:
+    """Keep the weights that the specification says: of each cell's best, upload them; of the others none."""
+    if plan.spec.tracking.keep != "best":
+        return
+    trials = read_results(home, plan, histories=False)
+    winners = {(winner.summary.cell, arm_key(winner.summary)) for winner in best(trials, objective(plan))}
+    keep = {trial.key for trial in trials if (trial.cell, arm_key(trial)) in winners}
+    for live in conductor.trained:
+        if live.entry.key in keep:
+            tracking.add_weights(live.entry.ref, live)
+        else:
+            (live.history.path.parent / "weights.safetensors").unlink(missing_ok=True)
+
+
+def objective(plan: Plan) -> Objective:
+    """How the plan chooses, in the words of the tracker's comparison."""
+    select = plan.spec.select
+    return Objective(metric=select.metric, split=select.split, epoch=select.epoch)
+
+
+def write_report(home: Home, plan: Plan, state: str) -> Path | None:
+    """The report of a sweep, ``None`` while no trial has a result."""
+    from sweeps.reporting import report_sweep
+
+    return report_sweep(home, plan, read_state(home, plan.name), state)

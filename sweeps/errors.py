@@ -1,0 +1,64 @@
+"""What the service raises, each with the exit code it ends a command with; messages state place, value, rule, next step.
+
+SweepError                   1  unexpected
+├── InputError               2  a wrong specification, option or name
+│   └── SpecError            2  all problems of one file
+├── AlreadyRunning           6  another driver holds the sweep
+└── EnvironmentProblem       7  disk, data, GPU or tracking server
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+DONE, UNEXPECTED, WRONG_INPUT, SOME_FAILED, NONE_SUCCEEDED = 0, 1, 2, 3, 4
+TRACKING_INCOMPLETE, ALREADY_RUNNING, ENVIRONMENT = 5, 6, 7
+INTERRUPTED, TERMINATED = 130, 143
+
+
+class SweepError(Exception):
+    """Root of the service's errors."""
+
+    exit_code = UNEXPECTED
+
+
+class InputError(SweepError):
+    """What was asked for is wrong."""
+
+    exit_code = WRONG_INPUT
+
+
+class AlreadyRunning(SweepError):
+    """Another process drives this sweep."""
+
+    exit_code = ALREADY_RUNNING
+
+
+class EnvironmentProblem(SweepError):
+    """Disk, data, GPU or tracking server do not allow the sweep."""
+
+    exit_code = ENVIRONMENT
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a specification: where, and which rule it breaks."""
+
+    place: str
+    message: str
+    line: int | None = None
+
+    def text(self, file: str) -> str:
+        """``sweep.yaml:7: losses[1].gamma: 'x' is not a number``."""
+        where = file if self.line is None else f"{file}:{self.line}"
+        return f"{where}: {self.place}: {self.message}" if self.place else f"{where}: {self.message}"
+
+
+class SpecError(InputError):
+    """A specification with all its problems."""
+
+    def __init__(self, file: str, problems: Sequence[Problem]) -> None:
+        self.file = file
+        self.problems = sorted(problems, key=lambda problem: problem.line or 0)
+        super().__init__("\n".join(problem.text(file) for problem in self.problems))

@@ -1,0 +1,44 @@
+"""Trials one after the other in this very process: for tests, a debugger, and machines without Ray."""
+
+from __future__ import annotations
+
+import time
+import traceback
+
+from cefl.errors import CeflError
+from sweeps.conductor import Assignment, Conductor
+
+POLL_SECONDS = 0.5  # While other sweeps train what is left.
+
+
+class InlineExecutor:
+    """Runs trials in the driver's process and thread."""
+
+    slots = 1
+
+    def run(self, conductor: Conductor) -> None:
+        """Execute until nothing is left, or the conductor is told to stop."""
+        while not conductor.exhausted:
+            assignment = conductor.next()
+            if assignment is None:
+                if not conductor.exhausted:
+                    time.sleep(POLL_SECONDS)
+                continue
+            self._train(conductor, assignment)
+
+    def _train(self, conductor: Conductor, assignment: Assignment) -> None:
+        from cefl.trial import run_trial
+
+        error, retry = None, True
+        try:
+            for row in run_trial(assignment.config, assignment.folder):
+                if conductor.row(assignment.ref, row):
+                    break
+        except CeflError as problem:
+            error, retry = str(problem), False
+        except Exception as problem:
+            error = "".join(traceback.format_exception(problem))
+        conductor.ended(assignment.ref, error, retry)
+
+    def interrupt(self) -> None:
+        """Nothing to wake: the conductor is asked after every epoch."""

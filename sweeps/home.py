@@ -1,0 +1,170 @@
+"""The home: one folder that holds everything of an installation.
+
+optuna.db, mlflow.db, artifacts/    the stores
+data/                               the data caches
+trials/<key>/                       history.jsonl, result.json, checkpoints, weights
+sweeps/<name>/                      specification, state, report
+locks/                              who drives what
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from sweeps.errors import AlreadyRunning, EnvironmentProblem
+
+VARIABLE = "SWEEPS_HOME"
+DEFAULT = "runs"
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths below the root, which is absolute: workers run in folders of their own."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, path: str | Path | None) -> Home:
+        """The home at ``path``, or where SWEEPS_HOME says, or ``./runs``."""
+        return cls(Path(path or os.environ.get(VARIABLE) or DEFAULT).expanduser().resolve())
+
+    @property
+    def optuna_url(self) -> str:
+        return f"sqlite:///{self.root / 'optuna.db'}"
+
+    @property
+    def mlflow_uri(self) -> str:
+        return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    def sweep(self, name: str) -> Path:
+        """Folder of a sweep."""
+        return self.root / "sweeps" / name
+
+    def trial(self, key: str, fresh: int = 0) -> Path:
+        """Folder of a trial; its ``fresh`` repetitions lie beside the first training."""
+        return self.root / "trials" / (f"{key}-fresh{fresh}" if fresh else key)
+
+    def create(self) -> None:
+        """Make the folders and see that they can be written.
+
+        Raises:
+            EnvironmentProblem: If not.
+        """
+        try:
+            for folder in (self.root, self.data, self.artifacts, self.root / "locks"):
+                folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self.root) as probe:
+                probe.write(b"\0" * 4096)
+                probe.flush()
+                os.fsync(probe.fileno())
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise EnvironmentProblem(
+                f"home {self.root}: cannot be written ({reason}); choose another with --home or {VARIABLE}"
+            ) from None
+
+    @contextmanager
+    def initialising(self) -> Iterator[None]:
+        """Hold the lock under which databases are made and migrated."""
+        with FileLock(self.root / "locks" / "home.lock"):
+            yield
+
+    @contextmanager
+    def driving(self, name: str) -> Iterator[None]:
+        """Be the one driver of a sweep. The lock goes with its process, whatever ends that.
+
+        Raises:
+            AlreadyRunning: If another process holds it; says which.
+        """
+        path = self.root / "locks" / f"{name}.lock"
+        holder = path.with_suffix(".json")
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise AlreadyRunning(
+                f"sweep {name} is {described(read_json(holder))}; wait for it, or stop it there"
+            ) from None
+        try:
+            write_json(holder, {"host": socket.gethostname(), "process": os.getpid(), "started": time.time()})
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+    def is_driven(self, name: str) -> bool:
+        """Whether a living process drives the sweep."""
+        path = self.root / "locks" / f"{name}.lock"
+        if not path.exists():
+            return False
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
+    def lease(self, key: str) -> FileLock | None:
+        """The right to train a key, ``None`` while another sweep trains it. Goes with its process."""
+        lock = FileLock(self.root / "locks" / f"trial-{key}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return None
+        return lock
+
+    def sweeps(self) -> list[str]:
+        """Names of the sweeps that were started here."""
+        return sorted(path.parent.name for path in (self.root / "sweeps").glob("*/state.json"))
+
+
+def described(holder: Any) -> str:
+    """Who drives a sweep, from the file beside its lock."""
+    if not isinstance(holder, dict):
+        return "being driven by another process"
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder["started"]))
+    return f"being driven by process {holder['process']} on {holder['host']} since {since}"
+
+
+def read_json(path: Path) -> Any:
+    """Content of a JSON file, ``None`` where there is none or it is torn."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write aside and rename."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write aside, sync and rename, so that a reader sees all of it or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with aside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)

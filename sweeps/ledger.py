@@ -1,0 +1,165 @@
+"""The ledger: Optuna studies hold every started trial of a sweep. One process writes it, the driver.
+
+Every started trial stands there with its key, parameters, seed and kind as user attributes. A listed point is started
+in one commit. An ask gets its key last, so that an ask without a key is one that was never handed out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import optuna
+from optuna.distributions import FloatDistribution
+from optuna.samplers import TPESampler
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState, create_trial
+
+from sweeps.home import Home
+from sweeps.snapshot import LedgerRow, read_ledger
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+STARTUP_TRIALS = 4
+"""Trials of a study before its sampler models them; the listed points count."""
+
+LOCK_WAIT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A started trial, as the driver handles it."""
+
+    trial_id: int
+    study: str
+    number: int
+    key: str
+    loss: str
+    params: Mapping[str, float]
+    seed: int
+    kind: str
+    attempt: int = 1
+    fresh: int = 0
+    run_id: str | None = None
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ref(self) -> str:
+        """``<study>#<number>``, unique in the ledger."""
+        return f"{self.study}#{self.number}"
+
+
+class Ledger:
+    """The studies of one sweep."""
+
+    def __init__(self, home: Home, sweep: str) -> None:
+        self.url, self.sweep = home.optuna_url, sweep
+        with home.initialising():
+            self.storage = RDBStorage(
+                self.url, engine_kwargs={"connect_args": {"timeout": LOCK_WAIT_SECONDS}}
+            )
+        self._studies: dict[str, optuna.Study] = {}
+
+    def study(self, name: str) -> optuna.Study:
+        """The study of a name, made where there is none."""
+        if name not in self._studies:
+            self._studies[name] = optuna.create_study(
+                storage=self.storage, study_name=name, direction="maximize", load_if_exists=True,
+                pruner=optuna.pruners.NopPruner(),
+            )  # fmt: skip
+        return self._studies[name]
+
+    def rows(self) -> list[LedgerRow]:
+        """Everything that was started."""
+        return read_ledger(self.url, self.sweep)
+
+    def close_unfinished_asks(self) -> None:
+        """Tell FAIL for asks that died before they had a key."""
+        for row in self.rows():
+            if row.state == "running" and "key" not in row.attrs:
+                self.storage.set_trial_state_values(row.trial_id, TrialState.FAIL)
+
+    def start(
+        self, study: str, key: str, loss: str, params: Mapping[str, float],
+        ranges: Mapping[str, tuple[float, float]], seed: int, kind: str = "point", fresh: int = 0,
+    ) -> Entry:  # fmt: skip
+        """Start a trial with given parameters, in one commit."""
+        attrs = attributes(key, loss, params, seed, kind, fresh)
+        template = create_trial(
+            state=TrialState.RUNNING, params=dict(params), user_attrs=attrs,
+            distributions={name: FloatDistribution(*ranges[name]) for name in params},
+        )  # fmt: skip
+        trial_id = self.storage.create_new_trial(self.study(study)._study_id, template)
+        number = self.storage.get_trial_number_from_id(trial_id)
+        return Entry(trial_id, study, number, key, loss, dict(params), seed, kind, fresh=fresh, attrs=attrs)
+
+    def ask(self, study_name: str, ranges: Mapping[str, tuple[float, float]], seed: int) -> optuna.Trial:
+        """Draw parameters; the trial has no key yet (see `hand_out`).
+
+        The sampler is seeded by (seed, study, number), so that a search that goes on does not repeat its draws.
+        """
+        study = self.study(study_name)
+        number = len(study.get_trials(deepcopy=False))
+        digest = hashlib.sha256(f"{seed}/{study_name}/{number}".encode()).digest()
+        study.sampler = TPESampler(seed=int.from_bytes(digest[:4], "big"), n_startup_trials=STARTUP_TRIALS)
+        return study.ask({name: FloatDistribution(*interval) for name, interval in ranges.items()})
+
+    def hand_out(
+        self, trial: optuna.Trial, study: str, key: str, loss: str, params: Mapping[str, float], seed: int
+    ) -> Entry:
+        """Give an asked trial its key, which starts it."""
+        attrs = attributes(key, loss, params, seed, "ask", 0)
+        for name, value in attrs.items():
+            if name != "key":
+                trial.set_user_attr(name, value)
+        trial.set_user_attr("key", key)
+        return Entry(trial._trial_id, study, trial.number, key, loss, dict(params), seed, "ask", attrs=attrs)
+
+    def note(self, entry: Entry, **attrs: Any) -> None:
+        """Add user attributes; allowed while the trial is running."""
+        for name, value in attrs.items():
+            self.storage.set_trial_user_attr(entry.trial_id, name, value)
+
+    def complete(self, entry: Entry, score: float) -> None:
+        """All epochs done, with the objective of the chosen epoch."""
+        self.storage.set_trial_state_values(entry.trial_id, TrialState.COMPLETE, [score])
+
+    def prune(self, entry: Entry) -> None:
+        """Stopped early; the last reported value counts."""
+        self.storage.set_trial_state_values(entry.trial_id, TrialState.PRUNED)
+
+    def fail(self, entry: Entry, reason: str) -> None:
+        """Ended without a result."""
+        self.note(entry, reason=reason)
+        self.storage.set_trial_state_values(entry.trial_id, TrialState.FAIL)
+
+
+def attributes(
+    key: str, loss: str, params: Mapping[str, float], seed: int, kind: str, fresh: int
+) -> dict[str, Any]:
+    """What stands in the ledger about a started trial."""
+    attrs: dict[str, Any] = {
+        "key": key,
+        "loss": loss,
+        "params": dict(params),
+        "seed": seed,
+        "kind": kind,
+        "attempt": 1,
+    }
+    return {**attrs, "fresh": fresh} if fresh else attrs
+
+
+def entry_of(row: LedgerRow) -> Entry:
+    """A row that has its key, as an entry that can go on."""
+    attrs = row.attrs
+    return Entry(
+        row.trial_id, row.study, row.number, attrs["key"], attrs["loss"], attrs["params"], attrs["seed"], attrs["kind"],
+        attempt=attrs.get("attempt", 1), fresh=attrs.get("fresh", 0), run_id=attrs.get("run_id"), attrs=attrs,
+    )  # fmt: skip
+
+
+def next_attempt(entry: Entry) -> Entry:
+    """The same trial, started once more."""
+    return replace(entry, attempt=entry.attempt + 1)

@@ -1,0 +1,141 @@
+"""What `plan`, `status` and `list` show, as plain values; nothing slow is loaded for them."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import Counter, defaultdict
+from typing import Any
+
+from sweeps.display_words import readable
+from sweeps.history import read_result
+from sweeps.home import Home
+from sweeps.plan import Plan
+from sweeps.results import count_states, counted
+from sweeps.snapshot import LedgerRow, read_ledger
+from sweeps.spec.model import loss_arms
+from sweeps.state import read_state, stored_plan
+
+COUNTED = ("key", "kind", "fresh")
+SAMPLED_RESULTS = 20  # Enough for an estimate of time.
+
+
+def overview(plan: Plan, home: Home) -> dict[str, Any]:
+    """Cells, losses and counts of a plan beside what is already done."""
+    rows = read_ledger(home.optuna_url, plan.name, COUNTED)
+    counts = count_states(plan, rows)
+    done = {row.attrs["key"] for row in counted(rows) if row.state == "complete"}
+    points: Counter[str] = Counter(point.cell.name for point in plan.points)
+    finished: Counter[str] = Counter(point.cell.name for point in plan.points if point.key in done)
+    reusable = sum(
+        1
+        for point in plan.points
+        if point.key not in done and (home.trial(point.key) / "result.json").exists()
+    )
+    asked = Counter(row.study.split("/")[1] for row in counted(rows) if row.attrs.get("kind") == "ask")
+    cells = []
+    for cell in plan.cells:
+        asks = sum(search.asks for search in plan.searches if search.cell is cell)
+        cells.append(
+            {
+                "cell": cell.name, "train_images": sum(cell.train_counts),
+                "ratio": round(max(cell.train_counts) / max(1, min(cell.train_counts)), 1),
+                "rarest": min(cell.train_counts), "validation_images": sum(cell.validation_counts),
+                "test_images": sum(cell.test_counts), "points": points[cell.name], "asks": asks,
+                "done": finished[cell.name] + min(asked[cell.name], asks),
+                "to_do": points[cell.name] - finished[cell.name] + asks - min(asked[cell.name], asks),
+                "epochs": cell.base.recipe.epochs, "notes": cell_notes(cell.train_only, cell.notes),
+            }
+        )  # fmt: skip
+    return {
+        "name": plan.name,
+        "seeds": len(plan.spec.seeds),
+        "trials": counts,
+        "reusable": reusable,
+        "cells": cells,
+        "losses": losses_of(plan),
+        "estimate": estimate(plan, home, done, counts["waiting"] + counts["running"] - reusable),
+    }
+
+
+def cell_notes(train_only: tuple[str, ...], notes: tuple[str, ...]) -> list[str]:
+    """What a reader of a cell's results should know."""
+    small = [f"too small to validate on, trained only: {', '.join(train_only)}"] if train_only else []
+    return [*small, *notes]
+
+
+def losses_of(plan: Plan) -> list[dict[str, Any]]:
+    """Every loss of the plan with its values, once."""
+    values: dict[str, dict[str, list[float]]] = {}
+    arms: dict[str, set[tuple[tuple[str, float], ...]]] = defaultdict(set)
+    for cell in plan.cells:
+        for entry in cell.losses:
+            for arm in loss_arms(entry):
+                arms[entry.loss].add(tuple(sorted(arm.items())))
+                for name, value in arm.items():
+                    listed = values.setdefault(entry.loss, {}).setdefault(name, [])
+                    if value not in listed:
+                        listed.append(value)
+            values.setdefault(entry.loss, {})
+    searched = {search.loss: search.ranges for search in plan.searches}
+    rows = []
+    for loss, params in values.items():
+        texts = [f"{name} {', '.join(f'{value:g}' for value in listed)}" for name, listed in params.items()]
+        texts += [
+            f"asks {name} in [{low:g}, {high:g}]" for name, (low, high) in searched.get(loss, {}).items()
+        ]
+        rows.append({"loss": loss, "arms": len(arms[loss]), "values": "; ".join(texts)})
+    return rows
+
+
+def estimate(plan: Plan, home: Home, done: set[str], left: int) -> str:
+    """Training time left, from trials of this plan that are done; says so where there are none."""
+    if left <= 0:
+        return "nothing to train"
+    keys = [point.key for point in plan.points if point.key in done][:SAMPLED_RESULTS]
+    seconds = [result["seconds"] for key in keys if (result := read_result(home.trial(key)))]
+    if not seconds:
+        return "time unknown until the first trials are done"
+    return f"about {readable(statistics.fmean(seconds) * left)} of training, divided by the trials at a time"
+
+
+def sweep_status(home: Home, name: str) -> dict[str, Any]:
+    """State and counts of a sweep, whole and by cell."""
+    state = read_state(home, name)
+    plan = stored_plan(home, name)
+    rows = read_ledger(home.optuna_url, name, COUNTED)
+    by_cell: dict[str, list[LedgerRow]] = defaultdict(list)
+    for row in rows:
+        by_cell[row.study.split("/")[1]].append(row)
+    parts = {
+        cell.name: Plan(
+            plan.name,
+            plan.spec,
+            plan.text,
+            (cell,),
+            tuple(each for each in plan.searches if each.cell is cell),
+        )
+        for cell in plan.cells
+    }
+    return {
+        "name": name,
+        "state": state.state,
+        "trials": count_states(plan, rows),
+        "cells": [{"cell": cell, **count_states(part, by_cell[cell])} for cell, part in parts.items()],
+    }
+
+
+def sweep_list(home: Home) -> list[dict[str, Any]]:
+    """Every sweep of a home with its state and counts."""
+    rows = []
+    for name in home.sweeps():
+        state = read_state(home, name)
+        states = Counter(row.state for row in counted(read_ledger(home.optuna_url, name, COUNTED)))
+        updated = time.strftime("%Y-%m-%d %H:%M", time.localtime(state.updated))
+        rows.append(
+            {
+                "name": name, "state": state.state, "total": states.total(), "complete": states["complete"],
+                "failed": states["failed"], "updated": updated,
+            }
+        )  # fmt: skip
+    return rows

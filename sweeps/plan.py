@@ -1,0 +1,288 @@
+"""The plan: cells, arms and trials of a specification, with the keys under which trials are remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cefl import data
+from cefl.catalog import LOSSES, depth_of, model_for_depth
+from cefl.config import TrialConfig
+from cefl.errors import CeflError
+from cefl.recipes import PRESETS, Recipe, preset_for
+from sweeps.errors import EnvironmentProblem, Problem, SpecError
+from sweeps.spec import LoadedSpec, Spec
+from sweeps.spec.model import NATURAL, DataEntry, LossEntry, loss_arms
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is compared inside it is comparable: one data set, imbalance and model.
+
+    Attributes:
+        imbalance: Largest class over the rarest, ``None`` for the data as they are.
+        base: A trial of this cell, whose loss, parameters and seed are still open.
+        folder: Where a relative path of ``source`` starts.
+    """
+
+    name: str
+    dataset: str
+    source: str
+    imbalance: float | None
+    order: str
+    base: TrialConfig
+    losses: tuple[LossEntry, ...]
+    classes: tuple[str, ...]
+    train_counts: tuple[int, ...]
+    validation_counts: tuple[int, ...]
+    test_counts: tuple[int, ...]
+    train_only: tuple[str, ...]
+    notes: tuple[str, ...]
+    folder: Path
+    test_per_class: int | None
+
+    @property
+    def depth(self) -> int | None:
+        return depth_of(self.base.model)
+
+    def config(self, loss: str, params: Mapping[str, float], seed: int) -> TrialConfig:
+        """The trial of this cell with a loss, its parameters and a seed."""
+        return replace(self.base, loss=loss, params=dict(params), seed=seed)
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """A trial that the specification lists."""
+
+    cell: Cell
+    study: str
+    config: TrialConfig
+    key: str
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a study asks for, beyond the listed points."""
+
+    cell: Cell
+    study: str
+    loss: str
+    ranges: Mapping[str, tuple[float, float]]
+    asks: int
+    seed: int
+    trial_seed: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a specification asks for."""
+
+    name: str
+    spec: Spec
+    text: str
+    cells: tuple[Cell, ...]
+    searches: tuple[Search, ...]
+
+    @cached_property
+    def points(self) -> tuple[PlannedTrial, ...]:
+        """The listed trials; a whole picture with the first seed comes before the second seed."""
+        return tuple(self._points())
+
+    def _points(self) -> Iterator[PlannedTrial]:
+        for seed in self.spec.seeds:
+            for cell in self.cells:
+                for entry in cell.losses:
+                    for params in loss_arms(entry):
+                        config = cell.config(entry.loss, params, seed)
+                        yield PlannedTrial(
+                            cell, study_name(self.name, cell, entry.loss), config, config.key()
+                        )
+
+    @property
+    def total(self) -> int:
+        """Listed trials and asks."""
+        return len(self.points) + sum(search.asks for search in self.searches)
+
+    def cell(self, name: str) -> Cell | None:
+        """The cell of a name, ``None`` if the plan has it no more."""
+        return next((cell for cell in self.cells if cell.name == name), None)
+
+    def ranges(self, study: str, params: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+        """Interval that each parameter of a study's trials lies in."""
+        search = next((search for search in self.searches if search.study == study), None)
+        known = search.ranges if search else {}
+        return {
+            name: (min(known.get(name, (0.0, 0.0))[0], value), max(known.get(name, (0.0, 1.0))[1], value))
+            for name, value in params.items()
+        }
+
+
+def study_name(sweep: str, cell: Cell, loss: str) -> str:
+    """``<sweep>/<cell>/<loss>``."""
+    return f"{sweep}/{cell.name}/{loss}"
+
+
+def build_plan(
+    loaded: LoadedSpec,
+    data_root: Path,
+    name: str | None = None,
+    progress: Progress | None = None,
+    prepare: bool = True,
+) -> Plan:
+    """Prepare the data sets of a specification and lay out its trials.
+
+    Args:
+        data_root: Folder of the data caches.
+        name: Name of the sweep, instead of the specification's.
+        progress: Called with source, images done and images in all while data are prepared.
+        prepare: Without it a data set that has no cache yet is an error.
+
+    Raises:
+        SpecError: With every place where specification and data do not fit.
+    """
+    spec = loaded.spec if name is None else loaded.spec.model_copy(update={"name": name})
+    problems: list[Problem] = []
+    cells: list[Cell] = []
+    datasets: dict[tuple[str, int | None], Path] = {}
+    for place, entry, model, pretrained, losses in groups(spec):
+        identity = (entry.source, entry.test_per_class)
+        try:
+            if identity not in datasets:
+                datasets[identity] = dataset_folder(entry, loaded.base, data_root, progress, prepare)
+        except CeflError as error:
+            problems.append(Problem(f"{place}.source", str(error)))
+            continue
+        for ratio in entry.imbalance:
+            try:
+                cells.append(build_cell(loaded, entry, ratio, model, pretrained, losses, datasets[identity]))
+            except CeflError as error:
+                problems.append(Problem(place, f"imbalance {ratio}: {error}"))
+    problems += clashes(cells)
+    if problems:
+        raise SpecError(loaded.file, list(dict.fromkeys(problems)))
+    return Plan(spec.name, spec, loaded.text, tuple(cells), tuple(searches(spec, cells)))
+
+
+def groups(spec: Spec) -> Iterator[tuple[str, DataEntry, str, bool, tuple[LossEntry, ...]]]:
+    """Place, data set, model, whether pretrained, and losses of every group of cells."""
+    for index, cell in enumerate(spec.cells or []):
+        model = cell.model or model_for_depth(cell.depth or 0)
+        yield f"cells[{index}].data", cell.data, model, cell.pretrained, tuple(cell.losses)
+    models = spec.model or [model_for_depth(depth) for depth in spec.depth or []]
+    for index, entry in enumerate(spec.data or []):
+        for model in models:
+            yield f"data[{index}]", entry, model, spec.pretrained, tuple(spec.losses or [])
+
+
+def dataset_folder(
+    entry: DataEntry, base: Path, root: Path, progress: Progress | None, prepare: bool
+) -> Path:
+    """The cache of a data set, made where there is none."""
+    found = data.is_prepared(entry.source, root, base=base, test_per_class=entry.test_per_class)
+    if found is not None:
+        return found
+    if not prepare:
+        raise EnvironmentProblem(
+            f"{entry.source}: its cache below {root} is gone or of other data; run the sweep again"
+        )
+    report = None if progress is None else lambda done, total: progress(entry.source, done, total)
+    return data.prepare(entry.source, root, base=base, test_per_class=entry.test_per_class, progress=report)
+
+
+def build_cell(
+    loaded: LoadedSpec, entry: DataEntry, ratio: float | str, model: str, pretrained: bool,
+    losses: tuple[LossEntry, ...], folder: Path,
+) -> Cell:  # fmt: skip
+    """One cell, its images counted.
+
+    Raises:
+        CeflError: If the imbalance leaves a class without images, or the batch is larger than the data.
+    """
+    spec, dataset = loaded.spec, data.open_dataset(folder)
+    imbalance = None if ratio == NATURAL else float(ratio)
+    written = entry.validation if entry.validation is not None else spec.validation
+    asked = None if written is None else data.validation_rule(written)
+    counts = [int(count) for count in dataset.counts["train"]]
+    rule = data.resolve_validation(asked, counts, imbalance, dataset.validation is not None)
+    recipe = build_recipe(spec, dataset.image_shape[0])
+    division = data.split(dataset, imbalance, entry.order, rule, spec.seeds[0])
+    if recipe.batch_size > len(division.train):
+        raise CeflError(
+            f"`batch_size <= training images` must hold, but got {recipe.batch_size} > {len(division.train)};"
+            " set recipe.batch_size"
+        )
+    called = entry.name or dataset.name
+    base = TrialConfig(
+        data=str(folder), digest=dataset.digest, imbalance=imbalance, order=entry.order, validation=rule.as_json(),
+        model=model, pretrained=pretrained, loss="cross_entropy", params={}, seed=0, recipe=recipe,
+        precision=spec.recipe.precision, test_every_epoch=spec.select.split == "test",
+        keep_weights=spec.tracking.keep != "none",
+    )  # fmt: skip
+    return Cell(
+        name=cell_name(called, imbalance, entry.order, model, pretrained),
+        dataset=called, source=entry.source, imbalance=imbalance, order=entry.order, base=base, losses=losses,
+        classes=dataset.classes, train_counts=tuple(int(count) for count in division.train_counts),
+        validation_counts=tuple(int(count) for count in division.validation_counts),
+        test_counts=tuple(int(count) for count in dataset.counts["test"]),
+        train_only=tuple(dataset.classes[index] for index in division.train_only), notes=tuple(dataset.notes),
+        folder=loaded.base, test_per_class=entry.test_per_class,
+    )  # fmt: skip
+
+
+def cell_name(dataset: str, imbalance: float | None, order: str, model: str, pretrained: bool) -> str:
+    """``digits-rho20-resnet8``."""
+    parts = [dataset, "natural" if imbalance is None else f"rho{imbalance:g}"]
+    parts += ["descending"] if imbalance is not None and order == "descending" else []
+    return "-".join([*parts, model, *(["pretrained"] if pretrained else [])])
+
+
+def build_recipe(spec: Spec, image_size: int) -> Recipe:
+    """The preset, its schedule moved to the epochs asked for, and what else the specification changes."""
+    entry = spec.recipe
+    recipe = PRESETS[entry.preset or preset_for(image_size)]
+    changes: dict[str, Any] = entry.model_dump(exclude={"preset", "precision", "epochs"}, exclude_none=True)
+    if "milestones" in changes:
+        changes["milestones"] = tuple(changes["milestones"])
+        if entry.epochs is not None:
+            changes["epochs"] = entry.epochs
+    elif entry.epochs is not None:
+        recipe = recipe.for_epochs(entry.epochs)
+    return replace(recipe, **changes)
+
+
+def searches(spec: Spec, cells: list[Cell]) -> Iterator[Search]:
+    """The studies that ask, one for each cell and loss of the `study` block."""
+    study = spec.study
+    if study is None:
+        return
+    for cell in cells:
+        listed = {entry.loss for entry in cell.losses}
+        for loss in study.losses:
+            if loss not in listed:
+                continue
+            ranges = {"gamma": (study.gamma.low, study.gamma.high)} if "gamma" in LOSSES[loss] else {}
+            if study.alpha is not None and "alpha" in LOSSES[loss]:
+                ranges["alpha"] = (study.alpha.low, study.alpha.high)
+            yield Search(
+                cell, study_name(spec.name, cell, loss), loss, ranges, study.asks, study.seed, spec.seeds[0]
+            )
+
+
+def clashes(cells: list[Cell]) -> list[Problem]:
+    """Cells that stand twice, so that their results could not be told apart."""
+    seen: dict[str, Cell] = {}
+    problems = []
+    for cell in cells:
+        if cell.name in seen:
+            same = seen[cell.name].base == cell.base
+            cause = (
+                "is listed twice; keep one" if same else "stands for two data sets; give one of them a `name`"
+            )
+            problems.append(Problem("", f"the cell {cell.name} {cause}"))
+        seen[cell.name] = cell
+    return problems

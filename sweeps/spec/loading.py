@@ -1,0 +1,57 @@
+"""Finding a specification: a file, or one that is shipped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from sweeps.errors import InputError
+from sweeps.spec.checking import check, did_you_mean
+from sweeps.spec.model import Spec
+from sweeps.spec.reading import read
+
+
+@dataclass(frozen=True)
+class LoadedSpec:
+    """A checked specification, its text, and the folder that its relative paths start at."""
+
+    spec: Spec
+    text: str
+    file: str
+    base: Path
+
+
+def shipped_specs() -> dict[str, Path]:
+    """Names and files of the specifications that come with the package."""
+    folder = Path(str(resources.files("sweeps"))) / "specs"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_spec(name_or_path: str) -> LoadedSpec:
+    """Read a specification from a YAML file, or a shipped one by its name.
+
+    Raises:
+        InputError: If there is none, or it cannot be read; `SpecError` if something in it is wrong.
+    """
+    path = Path(name_or_path)
+    shipped = shipped_specs()
+    if not path.exists() and name_or_path in shipped:
+        path = shipped[name_or_path]
+        return load_text(path.read_text(encoding="utf-8"), f"{name_or_path}.yaml", Path.cwd())
+    if not path.is_file():
+        hint = did_you_mean(name_or_path, shipped)
+        raise InputError(
+            f"{name_or_path}: there is no such file, and no shipped specification of that name{hint};"
+            f" shipped are {', '.join(shipped)}; `sweeps init digits` writes one to start from"
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    return load_text(text, name_or_path, path.resolve().parent)
+
+
+def load_text(text: str, file: str, base: Path) -> LoadedSpec:
+    """Check the text of a specification; ``file`` is what messages call it."""
+    return LoadedSpec(check(read(text, file), file), text, file, base)

@@ -1,0 +1,219 @@
+"""What a sweep is: the shape of a specification, without what needs the data to be judged."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from cefl.catalog import LOSSES
+from cefl.recipes import PRESETS
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME)]
+NATURAL = "natural"
+
+
+def as_list(value: Any) -> Any:
+    """One value stands for a list of one."""
+    return value if isinstance(value, list) or value is None else [value]
+
+
+def seed_list(value: Any) -> Any:
+    """``seeds: 3`` is short for ``[0, 1, 2]``."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return list(range(value))
+    return value
+
+
+def data_entry(value: Any) -> Any:
+    """``digits`` is short for ``{source: digits}``."""
+    return {"source": value} if isinstance(value, str) else value
+
+
+def data_list(value: Any) -> Any:
+    """One data set or several, each by its source or as a mapping."""
+    return [data_entry(item) for item in as_list(value)] if value is not None else value
+
+
+def loss_list(value: Any) -> Any:
+    """One loss or several, each by its name or as a mapping."""
+    if value is None:
+        return value
+    return [{"loss": item} if isinstance(item, str) else item for item in as_list(value)]
+
+
+def bounds(value: Any) -> Any:
+    """``[0, 5]`` is short for ``{low: 0, high: 5}``."""
+    return {"low": value[0], "high": value[1]} if isinstance(value, list) and len(value) == 2 else value
+
+
+Gamma = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Alpha = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Ratio = Annotated[float, Field(ge=1, allow_inf_nan=False)] | Literal["natural"]
+
+
+class Block(BaseModel):
+    """A mapping of known keys, frozen; numbers are numbers, not text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class DataEntry(Block):
+    """A data set, at one or several imbalances."""
+
+    source: str = Field(description="digits, npz:PATH or folder:PATH; a relative path starts at this file")
+    name: Name | None = Field(None, description="how results call it; by default the source's own name")
+    imbalance: Annotated[list[Ratio], BeforeValidator(as_list)] = Field(
+        ["natural"],
+        min_length=1,
+        description="largest class over the rarest, >= 1, or 'natural': the data as they are",
+    )
+    order: Literal["ascending", "descending"] = Field(
+        "ascending", description="ascending: the first class is the rarest; descending: the last"
+    )
+    test_per_class: int | None = Field(
+        None, ge=1, description="images a class to test on, where a folder has no test/"
+    )
+    validation: Any = Field(None, description="as the sweep's `validation`, for this data set alone")
+
+
+class LossEntry(Block):
+    """A loss with the values of its own parameters; every combination is an arm."""
+
+    loss: Literal["cross_entropy", "focal", "cefl", "cefl2"]
+    gamma: Annotated[list[Gamma], BeforeValidator(as_list)] | None = Field(
+        None, min_length=1, description="focusing strengths, >= 0; not for cross_entropy"
+    )
+    alpha: Annotated[list[Alpha], BeforeValidator(as_list)] | None = Field(
+        None, min_length=1, description="scales of focal, > 0; for focal alone"
+    )
+
+
+class Range(Block):
+    """An interval that a search may draw from."""
+
+    low: float = Field(ge=0, allow_inf_nan=False)
+    high: float = Field(ge=0, allow_inf_nan=False)
+
+
+class Study(Block):
+    """A search by Optuna: one study for each cell and each of these losses."""
+
+    losses: Annotated[list[str], BeforeValidator(as_list)] = Field(min_length=1)
+    gamma: Annotated[Range, BeforeValidator(bounds)] = Field(
+        Range(low=0.0, high=5.0), description="range of gamma"
+    )
+    alpha: Annotated[Range, BeforeValidator(bounds)] | None = Field(
+        None, description="range of alpha, for focal; by default alpha stays at 1"
+    )
+    asks: int = Field(
+        ge=1, description="trials that the sampler draws in each study, beyond the listed points"
+    )
+    seed: int = Field(0, ge=0, description="seed of the sampler")
+
+
+class RecipeEntry(Block):
+    """A preset and what differs from it; `epochs` alone stretches or shortens the preset's schedule."""
+
+    preset: str | None = Field(
+        None, description=f"one of {', '.join(PRESETS)}; by default the one for the image size"
+    )
+    epochs: int | None = Field(None, ge=1)
+    batch_size: int | None = Field(None, ge=1)
+    learning_rate: float | None = Field(None, gt=0, allow_inf_nan=False)
+    momentum: float | None = Field(None, ge=0, lt=1)
+    weight_decay: float | None = Field(None, ge=0, allow_inf_nan=False)
+    milestones: list[int] | None = Field(None, description="epochs after which the learning rate drops")
+    decay: float | None = Field(None, gt=0, le=1)
+    warmup_epochs: int | None = Field(None, ge=0)
+    augment: Literal["none", "crop", "crop-flip", "imagenet"] | None = None
+    crop_padding: int | None = Field(None, ge=0)
+    image_size: int | None = Field(None, ge=8)
+    precision: Literal["auto", "bf16", "float32"] = "auto"
+
+
+class Resources(Block):
+    """What one trial occupies, and how many run at a time."""
+
+    cpus: float = Field(1.0, gt=0, allow_inf_nan=False)
+    gpus: float | Literal["auto"] = Field(
+        "auto", description="a fraction lets trials share a GPU; auto: one if there is any, else none"
+    )
+    concurrent: int | None = Field(None, ge=1, description="most trials at a time; by default what fits")
+    attempts: int = Field(3, ge=1, description="how often a trial may start before its failure counts")
+
+
+class Select(Block):
+    """How the best is chosen."""
+
+    metric: Literal["balanced_accuracy", "accuracy", "macro_precision", "macro_recall", "macro_f1"] = (
+        "balanced_accuracy"
+    )
+    split: Literal["validation", "test"] = Field(
+        "validation",
+        description="'test' is the paper's protocol: the report says that the figures are optimistic",
+    )
+    epoch: Literal["last", "since_last_drop"] = Field(
+        "last", description="score of the last epoch, or the mean since the learning rate last dropped"
+    )
+
+
+class Tracking(Block):
+    """Where runs are shown."""
+
+    uri: str | None = Field(None, description="an MLflow server; by default the database in the home")
+    experiment: str | None = Field(None, min_length=1, description="by default the name of the sweep")
+    keep: Literal["best", "all", "none"] = Field(
+        "best", description="whose weights are kept: of each cell's best, ..."
+    )
+
+
+class CellEntry(Block):
+    """One cell, with losses of its own."""
+
+    data: Annotated[DataEntry, BeforeValidator(data_entry)]
+    model: str | None = None
+    depth: int | None = None
+    pretrained: bool = False
+    losses: Annotated[list[LossEntry], BeforeValidator(loss_list)] = Field(min_length=1)
+
+
+class Spec(Block):
+    """A sweep: every loss in every cell (data set x imbalance x model) with every seed."""
+
+    name: Name = Field(description="results are kept under this name; running it again goes on")
+    data: Annotated[list[DataEntry], BeforeValidator(data_list)] | None = Field(None, min_length=1)
+    model: Annotated[list[str], BeforeValidator(as_list)] | None = Field(None, min_length=1)
+    depth: Annotated[list[int], BeforeValidator(as_list)] | None = Field(
+        None, min_length=1, description="18 is short for the model resnet18"
+    )
+    pretrained: bool = False
+    losses: Annotated[list[LossEntry], BeforeValidator(loss_list)] | None = Field(None, min_length=1)
+    cells: list[CellEntry] | None = Field(
+        None,
+        min_length=1,
+        description="instead of data, model, depth and losses: cells with losses of their own",
+    )
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], BeforeValidator(seed_list)] = Field(
+        [0], min_length=1, description="a list, or how many, counted from 0"
+    )
+    study: Study | None = None
+    recipe: Annotated[
+        RecipeEntry, BeforeValidator(lambda value: {"preset": value} if isinstance(value, str) else value)
+    ] = RecipeEntry()
+    validation: Any = Field(
+        None, description="{unused: images a class} of a synthetic imbalance, {holdout: share}, or given"
+    )
+    select: Select = Select()
+    resources: Resources = Resources()
+    tracking: Tracking = Tracking()
+
+
+def loss_arms(entry: LossEntry) -> list[dict[str, float]]:
+    """Every combination of the parameters of a loss, the defaults where none are listed."""
+    arms: list[dict[str, float]] = [{}]
+    for name, default in LOSSES[entry.loss].items():
+        values = getattr(entry, name) or [default]
+        arms = [{**arm, name: float(value)} for arm in arms for value in values]
+    return arms

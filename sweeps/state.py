@@ -1,0 +1,88 @@
+"""What a sweep's folder says about it: its specification and its state."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sweeps.errors import InputError
+from sweeps.home import Home, read_json, write_json, write_text
+from sweeps.plan import Plan, build_plan
+from sweeps.spec import LoadedSpec, load_text
+
+STATES = ("running", "interrupted", "budget", "done", "failed")
+
+
+@dataclass(frozen=True)
+class SweepState:
+    """State of a sweep as its driver wrote it; times in seconds since 1970.
+
+    Attributes:
+        base: Folder that the specification's relative paths start at.
+        seconds: Time that the drivers ran, all together.
+    """
+
+    state: str
+    file: str
+    base: str
+    started: float
+    updated: float
+    seconds: float = 0.0
+
+
+def write_spec(home: Home, plan: Plan, loaded: LoadedSpec) -> None:
+    """Keep the specification that a sweep runs by."""
+    write_text(home.sweep(plan.name) / "spec.yaml", loaded.text)
+
+
+def read_state(home: Home, name: str) -> SweepState:
+    """The state of a sweep; one that says running without a living driver was interrupted.
+
+    Raises:
+        InputError: If there is no such sweep.
+    """
+    values = read_json(home.sweep(name) / "state.json")
+    if values is None:
+        known = ", ".join(home.sweeps()) or "none yet"
+        raise InputError(
+            f"{name}: no such sweep in {home.root}; there are: {known}; `sweeps run SPEC` starts one"
+        )
+    state = SweepState(**values)
+    if state.state == "running" and not home.is_driven(name):
+        return SweepState(**{**values, "state": "interrupted"})
+    return state
+
+
+def write_state(home: Home, name: str, state: str, loaded: LoadedSpec, seconds: float = 0.0) -> None:
+    """Write the state of a sweep; ``seconds`` are added to what its drivers ran before."""
+    path = home.sweep(name) / "state.json"
+    before = read_json(path) or {}
+    now = time.time()
+    value = SweepState(
+        state,
+        loaded.file,
+        str(loaded.base),
+        before.get("started", now),
+        now,
+        before.get("seconds", 0.0) + seconds,
+    )
+    write_json(path, asdict(value))
+
+
+def stored_spec(home: Home, name: str) -> LoadedSpec:
+    """The specification that a sweep last ran by."""
+    state = read_state(home, name)
+    text = (home.sweep(name) / "spec.yaml").read_text(encoding="utf-8")
+    return load_text(text, state.file, Path(state.base))
+
+
+def stored_plan(home: Home, name: str) -> Plan:
+    """The plan of a sweep that was started here."""
+    return build_plan(stored_spec(home, name), home.data, name=name, prepare=False)
+
+
+def to_json(value: object) -> str:
+    """As every command prints it."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)

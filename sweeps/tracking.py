@@ -1,0 +1,221 @@
+"""The tracker as a watcher of the sweep: what happens becomes what MLflow should show.
+
+MLflow is a projection of ledger and histories. What it is known to hold stands in ``tracking.jsonl`` of the sweep, so
+that the next run brings only the rest in line.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sweeps.conductor import DIVERGED, Live
+from sweeps.errors import EnvironmentProblem
+from sweeps.history import History, read_result
+from sweeps.home import Home, write_json
+from sweeps.ledger import Entry, Ledger, entry_of
+from sweeps.plan import Plan
+from sweeps.tracking_log import read_tracking
+from trackers.connection import initialise, masked
+from trackers.errors import TrackingError
+from trackers.wanted import Artifact, Dataset, Run
+from trackers.writer import RunWriter
+
+PARENT = "sweep"
+STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED", "interrupted": "KILLED"}
+SWEEP_STATUS = {"done": "FINISHED", "budget": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+
+
+class Tracking:
+    """Writes one sweep to MLflow."""
+
+    def __init__(self, plan: Plan, home: Home, ledger: Ledger) -> None:
+        self.plan, self.home, self.ledger = plan, home, ledger
+        self.uri = plan.spec.tracking.uri or home.mlflow_uri
+        self.local = plan.spec.tracking.uri is None
+        self.experiment = plan.spec.tracking.experiment or plan.name
+        self.known = read_tracking(home.sweep(plan.name))
+        self.tags = git_tags()
+        self.problem: str | None = None
+        try:
+            self.writer = RunWriter(
+                self.uri, self.experiment, plan.name, home.artifacts / plan.name if self.local else None
+            )
+        except TrackingError as error:
+            raise EnvironmentProblem(str(error)) from None
+
+    def check(self) -> None:
+        """See that the server answers.
+
+        Raises:
+            EnvironmentProblem: If it does not.
+        """
+        try:
+            self.writer.check()
+        except TrackingError as error:
+            raise EnvironmentProblem(
+                f"{error}; `--offline` runs without it, and `sweeps run` writes later"
+            ) from None
+
+    def start(self) -> None:
+        """Begin to write, first of all what an earlier run could not."""
+        if self.local:
+            with self.home.initialising():
+                initialise(self.uri)
+        self.writer.start()
+        spec = self.plan.spec
+        params = {
+            "select": f"{spec.select.split} {spec.select.metric}, {spec.select.epoch}",
+            "seeds": spec.seeds,
+        }
+        tags = {**self.tags, "sweep.state": "running"}
+        self.writer.open(Run(PARENT, self.plan.name, params, tags, parent=True, run_id=self._run_id(PARENT)))
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        cells = {cell.name: cell for cell in self.plan.cells}
+        for row in self.ledger.rows():
+            if "key" not in row.attrs or row.state == "running":
+                continue
+            entry, cell = entry_of(row), cells.get(row.study.split("/")[1])
+            if cell is None or self.known.get(entry.ref, {}).get("complete"):
+                continue
+            config = cell.config(entry.loss, entry.params, entry.seed)
+            live = Live(entry, cell, config, History(self.home.trial(entry.key, entry.fresh)), None, 0.0)
+            self.started(live)
+            self.ended(live, row.state, row.attrs.get("reason"), row.attrs.get("origin"))
+
+    def _run_id(self, ref: str) -> str | None:
+        run_id: str | None = self.known.get(ref, {}).get("run_id")
+        return run_id
+
+    def started(self, live: Live) -> None:
+        """A trial runs, or goes on: its run is open, with the rows that there are."""
+        entry, cell, config = live.entry, live.cell, live.config
+        tags: dict[str, str | None] = {
+            **self.tags, "sweep.cell": cell.name, "sweep.key": entry.key, "sweep.state": "running",
+            "sweep.attempt": str(entry.attempt), "sweep.kind": entry.kind, "sweep.study": entry.study,
+            "sweep.number": str(entry.number), "sweep.reason": None,
+            **({"sweep.fresh": str(entry.fresh)} if entry.fresh else {}),
+        }  # fmt: skip
+        params = {
+            "dataset": cell.dataset, "imbalance": "natural" if cell.imbalance is None else cell.imbalance,
+            "order": None if cell.imbalance is None else cell.order, "model": config.model, "depth": cell.depth,
+            "pretrained": config.pretrained, "loss": entry.loss, **entry.params, "seed": entry.seed,
+            "validation": json.dumps(config.validation), "precision": config.precision, **config.recipe.as_json(),
+        }  # fmt: skip
+        name = f"{cell.name} {arm(entry)} seed {entry.seed}"
+        dataset = Dataset(cell.dataset, config.digest[:36], cell.source)
+        first = live.history.rows[0]["timestamp"] if live.history.rows else None
+        self.writer.open(
+            Run(
+                entry.ref,
+                name,
+                params,
+                tags,
+                dataset,
+                run_id=entry.run_id or self._run_id(entry.ref),
+                start_ms=first,
+            )
+        )
+        for row in live.history.rows:
+            self.writer.log(entry.ref, row)
+
+    def row(self, live: Live, row: Mapping[str, Any]) -> None:
+        """One more epoch."""
+        self.writer.log(live.entry.ref, row)
+        self._remember()
+
+    def ended(self, live: Live, state: str, reason: str | None, origin: str | None) -> None:
+        """A trial has ended, or waits to go on."""
+        ref = live.entry.ref
+        if origin is not None:
+            self.started(live)
+        shown = "diverged" if reason == DIVERGED else state
+        tags: dict[str, str | None] = {"sweep.state": shown, "sweep.reason": reason and reason[-500:]}
+        if origin is not None:
+            tags |= {"sweep.reused": "true", "sweep.origin": origin}
+        artifacts = self._artifacts(live) if state == "complete" else []
+        end = live.history.rows[-1]["timestamp"] if live.history.rows else time.time_ns() // 1_000_000
+        self.writer.close(ref, STATUS[state], tags=tags, end_time_ms=end, artifacts=artifacts)
+        self._remember()
+
+    def _artifacts(self, live: Live) -> list[Artifact]:
+        folder = live.history.path.parent
+        write_json(folder / "config.json", live.config.as_json())
+        final = (read_result(folder) or {}).get("final", {})
+        write_json(
+            folder / "confusion_matrix.json", {"classes": live.cell.classes, **final.get("confusion", {})}
+        )
+        names = ["config.json", "confusion_matrix.json", "history.jsonl"]
+        if self.plan.spec.tracking.keep == "all" and (folder / "weights.safetensors").exists():
+            names.append("weights.safetensors")
+        return [Artifact(folder / name) for name in names]
+
+    def add_weights(self, ref: str, live: Live) -> None:
+        """Upload the weights of a trial that is the best of its cell."""
+        path = live.history.path.parent / "weights.safetensors"
+        if path.exists():
+            self.started(live)
+            artifacts = [*self._artifacts(live), Artifact(path)]
+            end = live.history.rows[-1]["timestamp"]
+            self.writer.close(
+                ref, "FINISHED", tags={"sweep.state": "complete"}, end_time_ms=end, artifacts=artifacts
+            )
+
+    def finish(self, state: str, artifacts: list[Path], patience: float) -> bool:
+        """End the sweep's own run and wait for the writer; whether MLflow holds everything."""
+        existing = [Artifact(path) for path in artifacts if path.exists()]
+        self.writer.close(PARENT, SWEEP_STATUS[state], tags={"sweep.state": state}, artifacts=existing)
+        complete = self.writer.flush(patience)
+        self._remember()
+        problems = self.writer.problems
+        if problems:
+            ref, why = next(iter(problems.items()))
+            self.problem = f"{len(problems)} runs are not complete at {masked(self.uri)}; {ref}: {why}"
+        self.writer.stop()
+        return complete
+
+    def _remember(self) -> None:
+        """Note what the writer has learnt: run ids in the ledger, all of it in ``tracking.jsonl``."""
+        news = self.writer.drain()
+        if not news:
+            return
+        with (self.home.sweep(self.plan.name) / "tracking.jsonl").open("a", encoding="utf-8") as file:
+            for tracked in news:
+                value = {"ref": tracked.ref, "run_id": tracked.run_id, "complete": tracked.complete}
+                if self.known.get(tracked.ref) != value:
+                    file.write(json.dumps(value) + "\n")
+                    self.known[tracked.ref] = value
+
+
+def arm(entry: Entry) -> str:
+    """``cefl(gamma=2)``."""
+    from trackers.table import arm_label
+
+    return arm_label(entry.loss, entry.params)
+
+
+def git_tags() -> dict[str, str | None]:
+    """Commit and state of the repository around the working folder, under MLflow's own tag for the commit."""
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True
+        )
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {
+        "mlflow.source.git.commit": commit.stdout.strip(),
+        "git.changed": str(bool(changed.stdout.strip())).lower(),
+    }

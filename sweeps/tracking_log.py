@@ -1,0 +1,20 @@
+"""What MLflow is known to hold of a sweep, without loading MLflow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def read_tracking(folder: Path) -> dict[str, dict[str, Any]]:
+    """The last line about every run of a sweep, by its ref; torn lines are passed over, since MLflow has the truth."""
+    known: dict[str, dict[str, Any]] = {}
+    path = folder / "tracking.jsonl"
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        known[value["ref"]] = value
+    return known

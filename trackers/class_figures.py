@@ -1,0 +1,102 @@
+"""Figures by class: the confusion matrix and the number of images; nothing is computed here, only drawn."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from trackers.figure_style import blank, is_long, safe, short
+from trackers.views import ClassesView, ConfusionView
+
+TEXT_CLASSES = 15
+"""Up to this many classes a confusion matrix prints its counts."""
+
+
+def confusion_matrix(view: ConfusionView) -> go.Figure:
+    """Row shares as colour, counts as text (few classes) or on hover, from 2 to hundreds of classes."""
+    figure = blank(520)
+    labels = [safe(label) for label in view.labels]
+    few = len(labels) <= TEXT_CLASSES
+    figure.add_heatmap(
+        x=labels,
+        y=labels,
+        z=view.shares,
+        customdata=view.counts,
+        zmin=0,
+        zmax=1,
+        autocolorscale=True,
+        xgap=1 if few else 0,
+        ygap=1 if few else 0,
+        hoverongaps=False,
+        texttemplate="%{customdata}" if few else None,
+        textfont={"size": 12 if len(labels) <= 10 else 9},
+        hovertemplate="true: %{y}<br>predicted: %{x}<br>"
+        "%{customdata} images, %{z:.1%} of the class<extra></extra>",
+        colorbar={
+            "thickness": 10,
+            "len": 0.9,
+            "outlinewidth": 0,
+            "tickformat": ".0%",
+            "dtick": 0.25,
+            "x": 1.01,
+        },
+    )
+    ticks = {
+        "tickvals": [safe(label) for label in view.ticks],
+        "ticktext": [safe(short(t)) for t in view.ticks],
+    }
+    square = {"type": "category", "showgrid": False, "constrain": "domain", "tickmode": "array", **ticks}
+    figure.update_xaxes(title_text="predicted class", tickangle=-45 if is_long(view.ticks) else 0, **square)
+    figure.update_yaxes(title_text="true class", autorange="reversed", scaleanchor="x", **square)
+    figure.updatelaid_out(margin={"l": 10, "r": 10, "t": 14, "b": 10})
+    return figure
+
+
+def class_distribution(view: ClassesView) -> go.Figure:
+    """Training images by class as bars, other splits as markers; hatched bars are classes that only train."""
+    figure = blank(360)
+    labels = [safe(label) for label in view.labels]
+    few = len(labels) <= MOST_BAR_NUMBERS
+    figure.add_bar(
+        x=labels,
+        y=view.train,
+        name="training",
+        text=view.train if few else None,
+        textposition="outside",
+        cliponaxis=False,
+        textfont={"size": 11},
+        marker={
+            "color": "#2f80c3",
+            "pattern": {"shape": ["/" if alone else "" for alone in view.train_only]},
+        },
+        hovertemplate="%{x}<br>training: %{y} images<extra></extra>",
+    )
+    for name, counts, symbol, color in (
+        ("validation", view.validation, "diamond", "#d55e00"),
+        ("test", view.test, "line-ew-open", "#7d848f"),
+    ):
+        if counts:
+            figure.add_scatter(
+                x=labels,
+                y=counts,
+                name=name,
+                mode="markers",
+                marker={
+                    "symbol": symbol,
+                    "size": 8 if few else 5,
+                    "color": color,
+                    "line": {"width": 2 if few else 1},
+                },
+                hovertemplate=f"%{{x}}<br>{name}: %{{y}} images<extra></extra>",
+            )
+    ticks = {
+        "tickvals": [safe(label) for label in view.ticks],
+        "ticktext": [safe(short(t)) for t in view.ticks],
+    }
+    figure.update_xaxes(type="category", showgrid=False, tickmode="array", **ticks)
+    figure.update_xaxes(tickangle=-45 if is_long(view.ticks) else 0)
+    figure.update_yaxes(title_text="images", rangemode="tozero")
+    figure.updatelaid_out(bargap=0.25, showlegend=True)
+    return figure
+
+
+MOST_BAR_NUMBERS = 30

@@ -1,0 +1,227 @@
+"""The way to an MLflow server or database: addresses, set-up, experiments, and what its errors mean.
+
+MLflow is imported by `connect` and nowhere earlier (it takes seconds), and only its client is used: no global
+tracking URI, no active run, no autologging.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from trackers.errors import TrackingError, TrackingRejected, TrackingUnavailable
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # MLflow would retry create_run blindly, and block up to 244 s
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+"""What is set, unless the user has set it, before MLflow is imported."""
+
+_CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*@")
+_SECRET = re.compile(r"(?i)\b(password|passwd|pwd|token|secret|key)=[^&\s'\"]+")
+_PASSING = {401, 403, 408, 409, 429}
+"""Answers below 500 that may change without a change of ours: log-in, time limit, conflict, rate limit."""
+
+
+def masked(text: str) -> str:
+    """``text`` without the credentials in any address in it: ``http://***@host``, ``password=***``."""
+    return _SECRET.sub(r"\1=***", _CREDENTIALS.sub("***@", text))
+
+
+def resolved(uri: str | Path) -> str:
+    """The address with an absolute path, whatever the current folder will be later.
+
+    Args:
+        uri: ``http(s)://...``, a database such as ``postgresql://...`` or ``sqlite:///relative.db``, or the
+            path of an SQLite file as a `Path`.
+
+    Raises:
+        TrackingError: If it is a folder: MLflow's file store takes no runs any more.
+    """
+    if isinstance(uri, Path):
+        return f"sqlite:///{uri.absolute()}"
+    if uri.startswith("sqlite:///"):
+        path, mark, options = uri.removeprefix("sqlite:///").partition("?")
+        return f"sqlite:///{Path(path).absolute()}{mark}{options}"
+    if not urlsplit(uri).scheme or uri.startswith("file:"):
+        raise TrackingError(
+            f"{masked(uri)!r} is not the address of an MLflow server or database: "
+            "use http://HOST:PORT, or sqlite:///PATH/mlflow.db for a local file"
+        )
+    return uri
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of an SQLite address, ``None`` for any other."""
+    uri = resolved(uri)
+    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
+
+
+def connect(uri: str) -> MlflowClient:
+    """A client for one address; opens a database, but sends nothing to a server.
+
+    The first client of a fresh database creates its tables: see `initialise`.
+    """
+    _quieten()
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=resolved(uri))
+
+
+def _quieten() -> None:
+    """Import MLflow with our `ENVIRONMENT` and no log lines; ``MLFLOW_LOGGING_LEVEL`` brings them back."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import mlflow  # noqa: F401  (sets up its loggers, which the next lines correct)
+
+    if "MLFLOW_LOGGING_LEVEL" not in os.environ:
+        logging.getLogger("mlflow").setLevel(logging.CRITICAL)
+        logging.getLogger("alembic").setLevel(logging.CRITICAL)
+
+
+def initialise(uri: str) -> None:
+    """Create the folder and the tables of a database if need be, quietly; for a server only import MLflow.
+
+    Two processes that do this at once to one fresh database crash in MLflow's migration: hold a lock.
+
+    Raises:
+        TrackingUnavailable: If the database cannot be opened.
+    """
+    file = sqlite_file(uri)
+    try:
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        connect(uri)
+    except Exception as error:
+        raise TrackingUnavailable(f"cannot open {masked(uri)}: {reason(error)}") from None
+
+
+def check(uri: str, timeout: float = 10.0) -> None:
+    """Return if an MLflow server or database answers.
+
+    Args:
+        uri: Its address.
+        timeout: Longest wait in seconds; the import of MLflow comes on top.
+
+    Raises:
+        TrackingUnavailable: With the address and the next step.
+    """
+    uri = resolved(uri)
+    _quieten()  # the import is not on the clock
+    failure = [f"no answer within {timeout:g} s"]
+
+    def ask() -> None:
+        try:
+            connect(uri).search_experiments(max_results=1)
+            failure.clear()
+        except Exception as error:
+            failure[:] = [reason(error)]
+
+    asking = threading.Thread(target=ask, name="tracking-check", daemon=True)
+    asking.start()
+    asking.join(timeout)
+    if failure:
+        raise TrackingUnavailable(
+            f"MLflow at {masked(uri)} does not answer: {failure[0]}. Start it, correct the address, "
+            "give MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD if it asks for them, "
+            "or go on without it (--offline) and write the runs later (sweeps sync)"
+        )
+
+
+def experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str:
+    """Find or create an experiment; one that was deleted is restored.
+
+    Args:
+        client: From `connect`.
+        name: Name of the experiment.
+        artifacts: Where a new experiment keeps its artifacts; ``None``: the server decides.
+    """
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name, artifact_location=artifacts))
+        except Exception as error:
+            if getattr(error, "error_code", None) != "RESOURCE_ALREADY_EXISTS":
+                raise
+            found = client.get_experiment_by_name(name)  # another process was faster
+    if found is None:
+        raise TrackingRejected(f"experiment {name!r} exists, but this user cannot read it")
+    if found.lifecycle_stage != "active":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def search(
+    client: MlflowClient, experiments: list[str], sweep: str, *, deleted: bool = False
+) -> Iterator[Any]:
+    """All runs of a sweep, the sweep's own included, a thousand a call.
+
+    Raises:
+        TrackingRejected: If the name has both kinds of quotes in it, which MLflow's filters cannot express.
+    """
+    from mlflow.entities import ViewType
+
+    if "'" in sweep and '"' in sweep:
+        raise TrackingRejected(f"the name of a sweep must not have both kinds of quotes in it: {sweep}")
+    quote = '"' if "'" in sweep else "'"
+    token: str | None = None
+    for page in itertools.count():
+        if page and not token:
+            return
+        runs = client.search_runs(
+            experiments,
+            f"tags.`sweep.name` = {quote}{sweep}{quote}",
+            run_view_type=ViewType.ALL if deleted else ViewType.ACTIVE_ONLY,
+            max_results=1000,
+            page_token=token,
+        )
+        yield from runs
+        token = runs.token
+
+
+def artifact_root(uri: str, folder: str | Path | None) -> str | None:
+    """Where a new experiment keeps its artifacts, ``None`` for the server's own choice.
+
+    A local database gets an absolute folder, by default ``artifacts`` beside it: MLflow's default is relative
+    to the current folder of whoever asks.
+    """
+    if isinstance(folder, str) and "://" in folder:
+        return folder
+    if folder is None:
+        file = sqlite_file(uri)
+        if file is None:
+            return None
+        folder = file.parent / "artifacts"
+    return Path(folder).absolute().as_uri()
+
+
+def not_found(error: BaseException) -> bool:
+    """Whether the server says that a run or experiment does not exist."""
+    return getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST"
+
+
+def rejects(error: BaseException) -> bool:
+    """Whether trying the same again is useless: the server understood, and said no."""
+    if isinstance(error, TrackingError):
+        return isinstance(error, TrackingRejected)
+    status = getattr(error, "get_http_status_code", lambda: 500)()
+    return 400 <= status < 500 and status not in _PASSING
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong in one line, without credentials; of a long text the beginning and the end."""
+    text = masked(" ".join(str(error).split()) or type(error).__name__)
+    return text if len(text) <= 400 else f"{text[:200]} ... {text[-195:]}"

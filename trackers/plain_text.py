@@ -1,0 +1,162 @@
+"""The same report as CSV and as Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from trackers import wording
+from trackers.report_data import CellReport, ReportData, cell_reports, unfinished
+from trackers.table import TrialResult, frame
+
+MOST_ROWS = 50
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def as_csv(trials: Sequence[TrialResult]) -> str:
+    """One row a trial, numbers in full precision, the columns of `trackers.table.frame`.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe in front; numbers are never touched.
+    """
+    columns = [str(name) for name in frame(trials).columns]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([harmless(name) for name in columns])
+    for trial in trials:
+        writer.writerow([harmless(_value(trial, name)) for name in columns])
+    return text.getvalue()
+
+
+def harmless(value: Any) -> Any:
+    """The value as a cell of a spreadsheet: a text that opens like a formula is quoted, the missing is empty."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return value
+
+
+def as_markdown(data: ReportData) -> str:
+    """The sentences and tables of the page in Markdown; all text from the data is escaped."""
+    cells = cell_reports(data)
+    facts = [
+        f"Sweep {escaped(data.sweep)}",
+        escaped(data.state),
+        escaped(data.created),
+        escaped(data.duration),
+    ]
+    parts = [f"# {escaped(data.title)}", " · ".join(fact for fact in facts if fact)]
+    parts += [each for each in (wording.state_note(data.state),) if each]
+    if data.objective.split == "test":
+        parts.append(f"> **Warning.** {escaped(wording.TEST_WARNING)}")
+    parts.append("## Result")
+    parts += [
+        f"- **{escaped(cell.info.name)}**: {escaped(wording.verdict(cell, data.objective))}" for cell in cells
+    ]
+    parts += [wording.caution(cells, data.objective), wording.next_step(data.confirm_command)]
+    parts += [fenced(data.confirm_command, "sh")] if data.confirm_command else []
+    parts += ["## Best arms", _best_table(cells)]
+    for cell in cells:
+        parts += [f"## {escaped(cell.info.name)}", escaped(wording.conditions(cell))]
+        parts += [escaped(note) for note in cell.info.notes]
+        parts.append(_leaderboard(cell))
+    left_over = unfinished(data.trials)
+    if left_over:
+        parts += ["## Trials without a result", _unfinished_table(left_over)]
+    parts += _reproduction(data)
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def escaped(text: object) -> str:
+    """Text that Markdown and HTML both show as it is, in one line, also inside a table."""
+    line = " ".join(str(text).split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = re.sub(r"([\\`*\[\]|~$])", r"\\\1", line)
+    line = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", line)
+    return re.sub(r"^(#|\+ |- |\d+\. |=)", r"\\\1", line)
+
+
+def fenced(text: str, language: str) -> str:
+    """A code block whose fence is longer than any run of backticks in it."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[int] = ()) -> str:
+    """A Markdown table; the columns in ``numbers`` are aligned to the right."""
+    lines = [header, ["---:" if index in numbers else "---" for index in range(len(header))]]
+    body = [[escaped(value) for value in row] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [*lines, *body])
+
+
+def _value(trial: TrialResult, column: str) -> Any:
+    group, _, name = column.partition(".")
+    if group == "params" and name:
+        return trial.params.get(name)
+    if group == "metrics" and name:
+        return trial.metrics.get(name)
+    return getattr(trial, column)
+
+
+def _best_table(cells: Sequence[CellReport]) -> str:
+    header = ("Cell", "Arm", "Score", "Range", "n", "Cross-entropy", "n", "Difference", "Arms")
+    rows = [
+        (
+            cell.info.name, cell.winner.summary.arm, wording.percent(cell.winner.mean),
+            wording.spread(cell.winner.summary), cell.winner.summary.n, wording.percent(cell.winner.baseline),
+            cell.winner.baseline_n or "–", wording.points(cell.winner.difference), cell.winner.candidates,
+        )
+        for cell in cells
+        if cell.winner
+    ]  # fmt: skip
+    return table(header, rows, range(2, 9)) if rows else "No cell has a complete trial."
+
+
+def _leaderboard(cell: CellReport) -> str:
+    ranked = [arm for arm in cell.arms if arm.n]
+    if not ranked:
+        return wording.states(cell.states) or "No trial has started."
+    header = ("Rank", "Arm", "Mean", "SD (points)", "Range", "n", "Trials")
+    rows = [
+        (
+            arm.rank, arm.arm, wording.percent(arm.mean), wording.deviation(arm.std), wording.spread(arm), arm.n,
+            wording.states(arm.states),
+        )
+        for arm in ranked[:MOST_ROWS]
+    ]  # fmt: skip
+    more = len(ranked) - len(rows)
+    note = f"\n\n{more:,} more arms are in results.csv." if more else ""
+    return table(header, rows, (0, 2, 3, 4, 5)) + note
+
+
+def _unfinished_table(trials: Sequence[TrialResult]) -> str:
+    rows = [
+        (
+            each.cell,
+            each.arm,
+            each.seed,
+            each.state,
+            f"{len(each.history)} of {each.epochs}",
+            each.reason or "–",
+        )
+        for each in trials[:MOST_ROWS]
+    ]
+    more = len(trials) - len(rows)
+    note = f"\n\n{more:,} more are in results.csv." if more else ""
+    return table(("Cell", "Arm", "Seed", "State", "Epochs", "Reason"), rows, (2,)) + note
+
+
+def _reproduction(data: ReportData) -> list[str]:
+    parts = ["## Again"]
+    for command in (data.best_command, data.run_command, data.ui_command):
+        parts += [fenced(command, "sh")] if command else []
+    for group, values in data.provenance.items():
+        parts += [f"### {escaped(group)}", table(("Name", "Value"), values.items())]
+    digests = [(cell.name, cell.dataset, cell.digest) for cell in data.cells if cell.digest]
+    parts += ["### Data", table(("Cell", "Data set", "SHA-256"), digests)] if digests else []
+    return [*parts, "### Specification", fenced(data.spec_text, "yaml")] if data.spec_text else parts

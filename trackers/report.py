@@ -1,0 +1,44 @@
+"""Writes a report: a page for people, the same tables as Markdown, and every trial as CSV."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from trackers.page import render
+from trackers.plain_text import as_csv, as_markdown
+from trackers.report_data import CellInfo, ReportData
+
+__all__ = ["CellInfo", "ReportData", "write_report"]
+
+
+def write_report(folder: Path, data: ReportData) -> list[Path]:
+    """Writes ``report.html``, ``results.csv`` and ``report.md`` and returns their paths.
+
+    All three are composed before the first one is written, and each is written aside and renamed: a reader, and a
+    process that dies, never leave or meet half a file. The folder is made where it is missing.
+
+    Raises:
+        OSError: If the folder cannot be written to.
+    """
+    contents = {
+        "report.html": render(data),
+        "results.csv": as_csv(data.trials),
+        "report.md": as_markdown(data),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_replace(folder / name, text) for name, text in contents.items()]
+
+
+def _replace(path: Path, text: str) -> Path:
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with aside.open("x", encoding="utf-8", errors="replace", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,125 @@
+"""What a report is made of, and what it works out once for the page, the Markdown and the CSV alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from trackers.compare import ArmSummary, BestArm, Objective, best, by_cell, leaderboard
+from trackers.table import STATES, TrialResult
+
+
+@dataclass(frozen=True)
+class CellInfo:
+    """What is known of a cell's data, whatever became of its trials.
+
+    Args:
+        name: Name of the cell, as in `TrialResult.cell`.
+        dataset: Name of the data set.
+        classes: Names of the ``C`` classes.
+        train_counts: Training images by class, shape ``(C,)``; this and the next two may be empty: not known.
+        validation_counts: Validation images by class, shape ``(C,)``.
+        test_counts: Test images by class, shape ``(C,)``.
+        train_only: Names of the classes that are too small to be validated.
+        notes: Remarks for the reader, one sentence each.
+        digest: SHA-256 of the data set.
+    """
+
+    name: str
+    dataset: str
+    classes: Sequence[str] = ()
+    train_counts: Sequence[int] = ()
+    validation_counts: Sequence[int] = ()
+    test_counts: Sequence[int] = ()
+    train_only: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """One sweep, ready to be reported.
+
+    Args:
+        sweep: Its name.
+        state: ``running``, ``interrupted``, ``budget``, ``done`` or ``failed``.
+        title: Headline of the page.
+        objective: What the arms were ranked by.
+        trials: All trials in any state.
+        cells: The planned cells in their order; a cell that only the trials know is added behind them.
+        spec_text: The specification as it was written, YAML.
+        provenance: Group to name to value: versions, hardware, git, data digests.
+        run_command: Runs or resumes the sweep.
+        ui_command: Shows the runs in MLflow.
+        confirm_command: Trains the leading arms again with new seeds, ``None`` if there is no such command.
+        best_file: Name of the file beside the report that holds the best configurations, ``None`` without one.
+        best_command: Runs that file.
+        created: Time of writing, as it shall be shown.
+        duration: Length of the sweep as it shall be shown, such as ``2 h 14 min``.
+    """
+
+    sweep: str
+    state: str
+    title: str
+    objective: Objective
+    trials: Sequence[TrialResult]
+    cells: Sequence[CellInfo]
+    spec_text: str = ""
+    provenance: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    run_command: str = ""
+    ui_command: str = ""
+    confirm_command: str | None = None
+    best_file: str | None = None
+    best_command: str | None = None
+    created: str = ""
+    duration: str = ""
+
+
+@dataclass(frozen=True)
+class CellReport:
+    """One cell with all that is said of it; ``winner`` is ``None`` as long as no trial is complete."""
+
+    info: CellInfo
+    trials: tuple[TrialResult, ...]
+    arms: tuple[ArmSummary, ...]
+    winner: BestArm | None
+
+    @property
+    def states(self) -> dict[str, int]:
+        """Number of trials by state, in the order of `STATES`, without zeros."""
+        return count_states(self.trials)
+
+
+def cell_reports(data: ReportData) -> list[CellReport]:
+    """Every cell, planned ones first in their order, with its leaderboard and its leading arm."""
+    boards = by_cell(leaderboard(data.trials, data.objective))
+    winners = {winner.summary.cell: winner for winner in best(data.trials, data.objective)}
+    members: dict[str, list[TrialResult]] = {info.name: [] for info in data.cells}
+    for trial in data.trials:
+        members.setdefault(trial.cell, []).append(trial)
+    known = {info.name: info for info in data.cells}
+    return [
+        CellReport(
+            info=known.get(name) or _info_from(trials[0]),
+            trials=tuple(trials),
+            arms=tuple(boards.get(name, ())),
+            winner=winners.get(name),
+        )
+        for name, trials in members.items()
+    ]
+
+
+def count_states(trials: Sequence[TrialResult]) -> dict[str, int]:
+    """Number of trials by state, in the order of `STATES`, without zeros."""
+    counts = Counter(trial.state for trial in trials)
+    return {state: counts[state] for state in STATES if counts[state]}
+
+
+def unfinished(trials: Sequence[TrialResult]) -> list[TrialResult]:
+    """Failed trials, then pruned ones."""
+    return [trial for state in ("failed", "pruned") for trial in trials if trial.state == state]
+
+
+def _info_from(trial: TrialResult) -> CellInfo:
+    return CellInfo(trial.cell, trial.dataset, trial.classes, trial.train_counts)

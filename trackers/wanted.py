@@ -1,0 +1,132 @@
+"""What the driver wants a run in MLflow to be: plain values, no MLflow needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from trackers.names import LONGEST_PARAM, cut, safe_name
+from trackers.table import Row
+
+ENDED = ("FINISHED", "KILLED", "FAILED")
+NAME, REF, KEY, ROLE = "sweep.name", "sweep.ref", "sweep.key", "sweep.role"
+PARENT = "mlflow.parentRunId"
+METRIC_NAMES = "sweep.metric_names"
+"""Tag: safe name to original name, for the metrics that MLflow would have refused."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Data that a run is trained on; MLflow is told of it, nothing is copied.
+
+    Args:
+        name: At most 500 characters.
+        digest: At most 36 characters are kept.
+        source: Where it came from, such as ``npz:/data/path.npz``.
+    """
+
+    name: str
+    digest: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file to upload, into a folder of the run's artifacts (``""``: the top)."""
+
+    path: Path
+    folder: str = ""
+
+    @property
+    def name(self) -> str:
+        """Path among the artifacts of the run."""
+        return f"{self.folder}/{self.path.name}" if self.folder else self.path.name
+
+
+@dataclass(frozen=True)
+class Run:
+    """Description of a run; everything that does not change from epoch to epoch.
+
+    Args:
+        ref: The driver's name for it, unique within the sweep. A run in MLflow with the same sweep, ref and
+            tag ``sweep.key`` is this run.
+        name: What people see.
+        params: Values as text; ``None`` is left out. MLflow keeps the first value of a parameter for ever.
+        tags: A tag of ``None`` is removed.
+        dataset: Logged as an input of the run.
+        parent: Whether this is the sweep's own run, to which the others are attached; open it first.
+        run_id: The MLflow run, if it is known: spares a search.
+        start_ms: Start of a new run, in ms since 1970; by default now.
+    """
+
+    ref: str
+    name: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+    dataset: Dataset | None = None
+    parent: bool = False
+    run_id: str | None = None
+    start_ms: int | None = None
+
+
+class Point(NamedTuple):
+    """One value of one metric, under its safe name; ``timestamp`` in ms."""
+
+    key: str
+    value: float
+    timestamp: int
+    step: int
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The state that a run should be in: a snapshot for one reconciliation.
+
+    Args:
+        run: Description.
+        tags: All tags, those of the description and those that came later.
+        status: ``"RUNNING"`` or one of `ENDED`.
+        end_ms: End of the run as the driver gave it, ``None``: when it was closed.
+        closed_ms: When it was closed.
+        points: What MLflow may not have yet, by ascending step.
+        names: Safe name to original name, of all metrics so far that were renamed.
+        artifacts: Files to upload.
+        parent_id: MLflow run of the sweep.
+    """
+
+    run: Run
+    tags: Mapping[str, str | None]
+    status: str = "RUNNING"
+    end_ms: int | None = None
+    closed_ms: int = 0
+    points: tuple[Point, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    artifacts: tuple[Artifact, ...] = ()
+    parent_id: str | None = None
+
+    def params(self) -> dict[str, str]:
+        """Parameters as MLflow takes them."""
+        return {
+            safe_name(name): cut(str(value), LONGEST_PARAM)
+            for name, value in self.run.params.items()
+            if value is not None
+        }
+
+
+def points_of(row: Row) -> tuple[list[Point], dict[str, str], list[str]]:
+    """One epoch as points, the original names of the metrics that were renamed, and what is wrong."""
+    points: list[Point] = []
+    names: dict[str, str] = {}
+    problems: list[str] = []
+    for name, value in row["metrics"].items():
+        key = safe_name(name)
+        if key != name:
+            names[key] = name
+        try:
+            if value is not None:
+                points.append(Point(key, float(value), int(row["timestamp"]), int(row["epoch"])))
+        except (TypeError, ValueError):
+            problems.append(f"metric {name!r} of epoch {row['epoch']} is {value!r}, not a number")
+    return points, names, problems

@@ -11,16 +11,43 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-SCALE, RATIO = (
-    (0.08, 1.0),
-    (3 / 4, 4 / 3),
-)  # Area and aspect of a random resized crop: torchvision's defaults.
+# Area and aspect of a random resized crop: torchvision's defaults.
+SCALE, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 ROTATION_DEGREES = 15.0
 JITTER = 0.2  # Half-range of brightness, contrast and saturation factors.
+CENTRE = (
+    7 / 8
+)  # Share of the shorter side that is looked at without augmentation: 224 of 256 px, as is usual.
+
+
+def shrink(images: Tensor, size: int) -> Tensor:
+    """Images ``(N, C, H, W)`` made smaller until the shorter side is at most ``size / CENTRE`` px."""
+    shorter, wanted = min(images.shape[2:]), round(size / CENTRE)
+    if shorter <= wanted:
+        return images
+    height, width = (max(wanted, round(side * wanted / shorter)) for side in images.shape[2:])
+    return F.interpolate(images, (height, width), mode="bilinear", antialias=True, align_corners=False)
+
+
+def centre(images: Tensor, size: int) -> Tensor:
+    """The centre of float images ``(N, C, H, W)``, as ``(N, C, size, size)``; smaller images are enlarged."""
+    if min(images.shape[2:]) < size:
+        return F.interpolate(images, (size, size), mode="bilinear", align_corners=False)
+    images = shrink(images, size)
+    top, left = ((side - size) // 2 for side in images.shape[2:])
+    return images[:, :, top : top + size, left : left + size]
 
 
 def crop_draws(count: int, padding: int, flip: bool, generator: Generator) -> Tensor:
-    """Offsets and mirrors for ``count`` images: int64 ``(count, 3)`` of top, left in [0, 2 padding] and 0 or 1."""
+    """Offsets and mirrors for ``count`` images.
+
+    Args:
+        padding: Pixels added at every side, at least 0.
+        flip: Mirror every second image, by chance; without, none.
+
+    Returns:
+        int64 ``(count, 3)``: top and left in [0, 2 padding], and 0 or 1 for mirrored.
+    """
     offsets = torch.randint(0, 2 * padding + 1, (count, 2), generator=generator)
     mirrors = torch.randint(0, 2 if flip else 1, (count, 1), generator=generator)
     return torch.cat([offsets, mirrors], dim=1)
@@ -52,7 +79,9 @@ def imagenet_draws(count: int, generator: Generator) -> Tensor:
 
 
 def imagenet(images: Tensor, draws: Tensor, size: int) -> Tensor:
-    """Random resized crop, mirror, rotation and colour jitter, as one affine resampling and one colour change.
+    """Random resized crop, mirror, rotation and colour jitter, by one resampling and one change of colours.
+
+    What a rotated crop shows beyond the edge of the image is black.
 
     Args:
         images: float32 ``(N, C, H, W)`` in [0, 1].

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cefl.recipes import Recipe
+from cefl.catalog import LOSSES, MODELS, ORDERS, PRECISIONS
+from cefl.errors import CeflError
+from cefl.recipes import Recipe, named
 
 NUMERICS = 1
 """Version of the training's arithmetic; raised when the same configuration would give other numbers."""
@@ -30,6 +33,10 @@ class TrialConfig:
         params: Of the loss: gamma, alpha.
         seed: Decides subset and split, initial weights, order and augmentation.
         test_every_epoch: Evaluate the test set after every epoch instead of after the last one.
+        keep_weights: Write the weights of the last epoch.
+
+    Raises:
+        CeflError: If a rule is broken; names all that are. Whether the data fit is seen when they are opened.
     """
 
     data: str
@@ -47,6 +54,23 @@ class TrialConfig:
     test_every_epoch: bool = False
     keep_weights: bool = True
 
+    def __post_init__(self) -> None:
+        known = LOSSES.get(self.loss, {})
+        gamma, alpha = self.params.get("gamma", 0.0), self.params.get("alpha", 1.0)
+        rules = {
+            f"model is one of {', '.join(MODELS)}": self.model in MODELS,
+            f"loss is one of {', '.join(LOSSES)}": self.loss in LOSSES,
+            f"params of {self.loss} are {', '.join(known) or 'none'}": self.params.keys() <= known.keys(),
+            "0 <= params.gamma < inf": _is_number(gamma) and 0 <= gamma < math.inf,
+            "0 < params.alpha < inf": _is_number(alpha) and 0 < alpha < math.inf,
+            f"order is one of {', '.join(ORDERS)}": self.order in ORDERS,
+            f"precision is one of {', '.join(PRECISIONS)}": self.precision in PRECISIONS,
+            "seed is a whole number >= 0": isinstance(self.seed, int) and self.seed >= 0,
+        }
+        broken = [rule for rule, holds in rules.items() if not holds]
+        if broken:
+            raise CeflError(f"trial: `{'` and `'.join(broken)}` must hold, but got {named(self, broken)}")
+
     def as_json(self) -> dict[str, Any]:
         """Plain values, from which `from_json` makes an equal configuration."""
         return {**asdict(self), "params": dict(self.params), "recipe": self.recipe.as_json()}
@@ -62,7 +86,19 @@ class TrialConfig:
         decisive = {name: value for name, value in self.as_json().items() if name not in PLACES}
         if self.imbalance is None:
             decisive["order"] = None
-        text = json.dumps(
-            {**decisive, "numerics": NUMERICS}, sort_keys=True, separators=(",", ":"), allow_nan=False
-        )
+        values = _canonical({**decisive, "numerics": NUMERICS})
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _canonical(value: Any) -> Any:
+    """Equal values in equal form: 2.0 as 2, and -0.0 as 0, which JSON would tell apart."""
+    if isinstance(value, Mapping):
+        return {name: _canonical(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,7 +1,8 @@
 """Synthetic long tails: how many images each class keeps, and which.
 
-The counts follow Wang et al. 2020: class ``i`` of ``C`` keeps ``floor(n * rho^(i / (C - 1) - 1))`` of its images, so that
-class 0 is the rarest. The order of Cao et al. 2019 (LDAM), the largest class first, is ``order="descending"``.
+The counts follow Wang et al. 2020: class ``i`` of ``C`` keeps ``floor(n * rho^(i / (C - 1) - 1))`` of its
+``n`` images, so that class 0 is the rarest. The order of Cao et al. 2019 (LDAM), the largest class first, is
+``order="descending"``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ def class_counts(num_classes: int, largest: int, imbalance: float, order: str = 
     Args:
         num_classes: At least 2.
         largest: Images of the largest class, at least 1.
-        imbalance: Nominal ratio of the largest class to the rarest, ``>= 1``; floors can raise the realised one.
+        imbalance: Nominal ratio of the largest class to the rarest, ``>= 1``; floors can raise the realised
+            one.
         order: ``ascending`` (class 0 is the rarest) or ``descending``.
 
     Returns:
@@ -51,7 +53,10 @@ def class_counts(num_classes: int, largest: int, imbalance: float, order: str = 
 
 
 def _count(num_classes: int, largest: int, imbalance: float, index: int) -> int:
-    """The floor, exact: ``k <= n rho^(i/(C-1) - 1)`` just when ``k^(C-1) rho^(C-1-i) <= n^(C-1)``, in whole numbers."""
+    """The floor, exact.
+
+    ``k <= n rho^(i/(C-1) - 1)`` just when ``k^(C-1) rho^(C-1-i) <= n^(C-1)``, asked in whole numbers.
+    """
     steps = num_classes - 1
     ratio = Fraction(repr(float(imbalance)))  # The number that was written, not its binary neighbour.
     up, down = ratio.numerator ** (steps - index), ratio.denominator ** (steps - index)
@@ -95,7 +100,8 @@ def longtail_indices(labels: ArrayLike, imbalance: float, seed: int, order: str 
     """The images of a long tail; with one seed the tail of a larger ratio is part of that of a smaller one.
 
     Args:
-        labels: Class of every image, ``(N,)``, in ``[0, C)``; every class has images, the smallest decides ``n``.
+        labels: Class of every image, ``(N,)``, in ``[0, C)``; every class has images, the smallest decides
+            ``n``.
         imbalance: See `class_counts`.
         seed: Decides which images are kept.
         order: See `class_counts`.
@@ -108,6 +114,9 @@ def longtail_indices(labels: ArrayLike, imbalance: float, seed: int, order: str 
     """
     values = np.asarray(labels)
     present = np.bincount(values)
+    if not present.all() or not len(present):
+        empty = np.flatnonzero(present == 0).tolist() or "all"
+        raise ImbalanceError(f"every class must have images, but there are none of classes {empty}")
     counts = class_counts(len(present), int(present.min()), imbalance, order)
     kept = class_permutations(values, len(present), seed)
     return np.sort(np.concatenate([images[:count] for images, count in zip(kept, counts, strict=True)]))

@@ -1,14 +1,16 @@
 """Cross-entropy, focal loss, CEFL and CEFL2, in a form that is stable at every margin.
 
-With the margin ``m = z_y - logsumexp(other logits)`` the probability of the true class is ``p = sigmoid(m)``, and
+With the margin ``m = z_y - logsumexp(other logits)`` the probability of the true class is ``p = sigmoid(m)``,
+and
 
     cross-entropy   s = -log p = softplus(-m)
     focal           alpha (1 - p)^gamma s
     CEFL            [(1 - p) + p (1 - p)^gamma] s
     CEFL2           [w + (1 - w) (1 - p)^gamma] s    with w = (1 - p)^2 / ((1 - p)^2 + p^2) = sigmoid(-2 m)
 
-No difference of nearly equal numbers and no quotient is left. The margin is computed in float32 (float64 stays), the
-functions of it in float64: they are one number an image, and a float32 exponent would cost six digits at gamma 5.
+No difference of nearly equal numbers and no quotient is left. What runs over all classes is in float32, the
+margin and the functions of it in float64 (see `true_margin`), whatever the type of the logits and under
+autocast too.
 
 References:
     Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017.
@@ -43,13 +45,15 @@ def cross_entropy_loss(
 
     Args:
         logits: Before softmax, ``(N, C)``, ``(C,)`` or ``(N, C, d1, ...)``, of any float type.
-        targets: Class indices in ``[0, C)``, or ``ignore_index``; int64 ``(N,)``, ``()`` or ``(N, d1, ...)``.
+        targets: Class indices in ``[0, C)``, or ``ignore_index``, of an integer type; ``(N,)``, ``()`` or
+            ``(N, d1, ...)``.
         weight: Factor of each class on the loss, outside the probability, ``(C,)``.
         reduction: ``mean`` divides by the summed weight of the targets that count.
         ignore_index: A target that counts for nothing.
 
     Returns:
-        Nats: a scalar, or the shape of ``targets`` with ``reduction="none"``; float32, or float64 for float64 logits.
+        Nats: a scalar, or the shape of ``targets`` with ``reduction="none"``. Float32, or float64 for float64
+        logits.
 
     Raises:
         ValueError: If shapes do not fit, there is one class only, or the reduction is unknown.
@@ -59,15 +63,16 @@ def cross_entropy_loss(
 
 
 def focal_loss(
-    logits: Tensor, targets: Tensor, *, gamma: Number = 2.0, alpha: Number = 1.0, weight: Tensor | None = None,
-    reduction: str = "mean", ignore_index: int = -100,
+    logits: Tensor, targets: Tensor, *, gamma: Number = 2.0, alpha: Number = 1.0,
+    weight: Tensor | None = None, reduction: str = "mean", ignore_index: int = -100,
 ) -> Tensor:  # fmt: skip
     """Focal loss ``-alpha (1 - p)^gamma log p``: images that the model has right count less.
 
     Args:
-        logits: As in `cross_entropy_loss`; so are targets, weight, reduction, ignore_index and what is returned.
-        gamma: Focusing strength, ``>= 0``; 0 with alpha 1 is cross-entropy.
-        alpha: Scale of all classes alike, ``> 0``.
+        logits: As in `cross_entropy_loss`, as is what is not named here.
+        gamma: Focusing strength, ``>= 0``; 0 with alpha 1 is cross-entropy. A number, or a tensor ``()`` of a
+            float type, whose value is not checked.
+        alpha: Scale of all classes alike, ``> 0``. As ``gamma``.
 
     Raises:
         ValueError: If ``gamma`` is negative or ``alpha`` not positive, or either is not finite.
@@ -85,14 +90,16 @@ def focal_loss(
 
 
 def cefl_loss(
-    logits: Tensor, targets: Tensor, *, gamma: Number = 2.0, weight: Tensor | None = None, reduction: str = "mean",
-    ignore_index: int = -100,
+    logits: Tensor, targets: Tensor, *, gamma: Number = 2.0, weight: Tensor | None = None,
+    reduction: str = "mean", ignore_index: int = -100,
 ) -> Tensor:  # fmt: skip
-    """CEFL ``-[(1 - p) + p (1 - p)^gamma] log p``: cross-entropy where the model is wrong, focal loss where it is right.
+    """CEFL ``-[(1 - p) + p (1 - p)^gamma] log p``.
+
+    Cross-entropy where the model is wrong, focal loss where it is right.
 
     Args:
-        logits: As in `cross_entropy_loss`; so are targets, weight, reduction, ignore_index and what is returned.
-        gamma: Focusing strength, ``>= 0``; 0 is cross-entropy.
+        logits: As in `cross_entropy_loss`, as is what is not named here.
+        gamma: As in `focal_loss`; 0 is cross-entropy.
 
     Raises:
         ValueError: If ``gamma`` is negative or not finite.
@@ -110,14 +117,16 @@ def cefl_loss(
 
 
 def cefl2_loss(
-    logits: Tensor, targets: Tensor, *, gamma: Number = 2.0, weight: Tensor | None = None, reduction: str = "mean",
-    ignore_index: int = -100,
+    logits: Tensor, targets: Tensor, *, gamma: Number = 2.0, weight: Tensor | None = None,
+    reduction: str = "mean", ignore_index: int = -100,
 ) -> Tensor:  # fmt: skip
-    """CEFL2: as CEFL, with ``(1 - p)^2 / ((1 - p)^2 + p^2)`` for ``1 - p``, which parts right from wrong more sharply.
+    """CEFL2 ``-[w + (1 - w) (1 - p)^gamma] log p`` with ``w = (1 - p)^2 / ((1 - p)^2 + p^2)``.
+
+    As CEFL, but it parts right from wrong more sharply.
 
     Args:
-        logits: As in `cross_entropy_loss`; so are targets, weight, reduction, ignore_index and what is returned.
-        gamma: Focusing strength, ``>= 0``; 0 is cross-entropy.
+        logits: As in `cross_entropy_loss`, as is what is not named here.
+        gamma: As in `focal_loss`; 0 is cross-entropy.
 
     Raises:
         ValueError: If ``gamma`` is negative or not finite.
@@ -135,10 +144,27 @@ def cefl2_loss(
 
 
 def true_margin(logits: Tensor, targets: Tensor) -> Tensor:
-    """Logit of the true class minus the logsumexp of the others: ``(N, C)`` and ``(N,)`` to ``(N,)``."""
+    """Logit of the true class minus the logsumexp of the others.
+
+    A margin rounded to float32 would cost 1e-5 of ``(1 - p)^5``, so its parts are float64 before they are
+    subtracted: they are one number a row, while what runs over the classes keeps its type.
+
+    Args:
+        logits: ``(N, C)``, float32 or float64, ``C >= 2``.
+        targets: int64 ``(N,)``.
+
+    Returns:
+        ``(N,)``, float64; float32 on a device that has no float64 (Apple's).
+    """
+    wide = torch.float32 if logits.device.type == "mps" else torch.float64
     chosen = targets.unsqueeze(1)
     others = logits.scatter(1, chosen, -math.inf)
-    return logits.gather(1, chosen).squeeze(1) - torch.logsumexp(others, dim=1)
+    # The largest cancels out, so it carries no gradient. The limits are for -inf in all other classes.
+    limits = torch.finfo(logits.dtype)
+    largest = others.detach().amax(dim=1, keepdim=True).clamp(min=limits.min)
+    total = (others - largest).exp().sum(dim=1).clamp(min=limits.tiny)
+    own = logits.gather(1, chosen)
+    return (own.to(wide) - largest.to(wide)).squeeze(1) - total.to(wide).log()
 
 
 def _surprise(margin: Tensor) -> Tensor:
@@ -152,17 +178,18 @@ def _focus(margin: Tensor, gamma: Number) -> Tensor:
 
 
 def _reduced(
-    logits: Tensor, targets: Tensor, loss: Callable[[Tensor], Tensor], weight: Tensor | None, reduction: str,
-    ignore_index: int,
+    logits: Tensor, targets: Tensor, loss: Callable[[Tensor], Tensor], weight: Tensor | None,
+    reduction: str, ignore_index: int,
 ) -> Tensor:  # fmt: skip
+    """``loss`` of every margin that counts, weighted and reduced as `F.cross_entropy` does."""
     classes = _check_shapes(logits, targets, weight, reduction)
     exact = logits if logits.dtype == torch.float64 else logits.float()
     with torch.autocast(logits.device.type, enabled=False):
         flat = exact.reshape(1, -1) if exact.ndim == 1 else exact.movedim(1, -1).reshape(-1, classes)
-        labels = targets.reshape(-1)
+        labels = targets.reshape(-1).long()
         counts = labels != ignore_index
         safe = torch.where(counts, labels, 0)
-        values = loss(true_margin(flat, safe).double())
+        values = loss(true_margin(flat, safe))
         factors = counts.to(values.dtype)
         if weight is not None:
             factors = factors * weight.to(values)[safe]
@@ -201,12 +228,16 @@ def _check_shapes(logits: Tensor, targets: Tensor, weight: Tensor | None, reduct
 
 
 def _check(name: str, value: Number, low: float, *, strict: bool) -> None:
-    """Refuse a number out of range. A tensor is taken as it is: to look at it would wait for the device."""
+    """Refuse a number out of range. A tensor's value is not looked at, which would wait for the device."""
     if isinstance(value, Tensor):
+        if value.ndim or not value.is_floating_point():
+            got = f"{value.dtype} {tuple(value.shape)}"
+            raise TypeError(f"{name} must be a number or a float tensor of shape (), but got {got}")
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number, but got {value!r}")
-    if not math.isfinite(value) or value < low or (strict and value == low):
+    # Comparisons alone, which NaN fails: a compiler that has made the number a symbol can follow them.
+    if not (low < value if strict else low <= value) or not value < math.inf:
         raise ValueError(
             f"`{low:g} {'<' if strict else '<='} {name} < inf` must hold, but got {name}={value}"
         )
@@ -226,15 +257,17 @@ class _Loss(nn.Module):
         self.register_buffer("weight", weight)
         self.reduction, self.ignore_index = reduction, ignore_index
 
+    def shared(self) -> dict[str, Any]:
+        """Arguments that every loss has."""
+        return {"weight": self.weight, "reduction": self.reduction, "ignore_index": self.ignore_index}
+
 
 class CrossEntropyLoss(_Loss):
     """Module of `cross_entropy_loss`."""
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of a batch, see `cross_entropy_loss`."""
-        return cross_entropy_loss(
-            logits, targets, weight=self.weight, reduction=self.reduction, ignore_index=self.ignore_index
-        )
+        return cross_entropy_loss(logits, targets, **self.shared())
 
 
 class _GammaLoss(_Loss):
@@ -258,8 +291,8 @@ class FocalLoss(_GammaLoss):
     """Module of `focal_loss`."""
 
     def __init__(
-        self, gamma: Number = 2.0, alpha: Number = 1.0, weight: Tensor | None = None, reduction: str = "mean",
-        ignore_index: int = -100,
+        self, gamma: Number = 2.0, alpha: Number = 1.0, weight: Tensor | None = None,
+        reduction: str = "mean", ignore_index: int = -100,
     ) -> None:  # fmt: skip
         super().__init__(gamma, weight, reduction, ignore_index)
         _check("alpha", alpha, 0.0, strict=True)
@@ -271,10 +304,7 @@ class FocalLoss(_GammaLoss):
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of a batch, see `focal_loss`."""
-        return focal_loss(
-            logits, targets, gamma=self.gamma, alpha=self.alpha, weight=self.weight, reduction=self.reduction,
-            ignore_index=self.ignore_index,
-        )  # fmt: skip
+        return focal_loss(logits, targets, gamma=self.gamma, alpha=self.alpha, **self.shared())
 
 
 class CEFLLoss(_GammaLoss):
@@ -282,14 +312,7 @@ class CEFLLoss(_GammaLoss):
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of a batch, see `cefl_loss`."""
-        return cefl_loss(
-            logits,
-            targets,
-            gamma=self.gamma,
-            weight=self.weight,
-            reduction=self.reduction,
-            ignore_index=self.ignore_index,
-        )
+        return cefl_loss(logits, targets, gamma=self.gamma, **self.shared())
 
 
 class CEFL2Loss(_GammaLoss):
@@ -297,14 +320,7 @@ class CEFL2Loss(_GammaLoss):
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of a batch, see `cefl2_loss`."""
-        return cefl2_loss(
-            logits,
-            targets,
-            gamma=self.gamma,
-            weight=self.weight,
-            reduction=self.reduction,
-            ignore_index=self.ignore_index,
-        )
+        return cefl2_loss(logits, targets, gamma=self.gamma, **self.shared())
 
 
 MODULES: Mapping[str, type[_Loss]] = {

@@ -1,20 +1,20 @@
 """ResNets for small and large images.
 
-The standard ResNets are torchvision's. Up to 64 px their stem is a 3x3 convolution of stride 1 without max-pooling,
-since the usual one would leave a 32 px image at 8 px before the first block. The CIFAR family is that of He et al. 2016,
-section 4.2, with their parameter-free shortcuts (option A).
+The standard ResNets are torchvision's. Up to 64 px their stem is a 3x3 convolution of stride 1 without
+max-pooling, since the usual one would leave a 32 px image at 8 px before the first block. The CIFAR family is
+that of He et al. 2016, section 4.2, with their parameter-free shortcuts (option A).
 """
 
 from __future__ import annotations
 
+from http.client import HTTPException
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
-from urllib.error import URLError
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision import models as torchvision_models
 
 from cefl.catalog import CIFAR_RESNETS, MODELS, STANDARD_RESNETS
 from cefl.errors import ModelError
@@ -24,7 +24,10 @@ SMALL_IMAGE = 64
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut that pads new channels with zeros: ``(N, c, H, W)`` to ``(N, C, H/s, W/s)``."""
+    """Two 3x3 convolutions and a shortcut that pads new channels with zeros.
+
+    Maps ``(N, inputs, H, W)`` to ``(N, outputs, H / stride, W / stride)``, rounded up.
+    """
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -48,7 +51,7 @@ class BasicBlock(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """6n + 2 layers: a 3x3 convolution, three stages of n blocks with 16, 32 and 64 channels, and a linear layer."""
+    """6n + 2 layers: a 3x3 convolution, three stages of n blocks with 16, 32, 64 channels, a linear layer."""
 
     def __init__(self, depth: int, num_classes: int, channels: int) -> None:
         super().__init__()
@@ -103,18 +106,21 @@ def build_model(
         )
     if pretrained and (name in CIFAR_RESNETS or channels != 3 or image_size <= SMALL_IMAGE):
         raise ModelError(
-            f"pretrained weights are for {', '.join(STANDARD_RESNETS)} with 3 channels above {SMALL_IMAGE} px, but got"
-            f" {name} with {channels} channels at {image_size} px; leave `pretrained` out"
+            f"pretrained weights are for {', '.join(STANDARD_RESNETS)} with 3 channels above"
+            f" {SMALL_IMAGE} px, but got {name} with {channels} channels at {image_size} px;"
+            " leave `pretrained` out"
         )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would reseed the GPUs too.
         if name in CIFAR_RESNETS:
             return CifarResNet(int(name.removeprefix("resnet")), num_classes, channels)
         return _standard(name, num_classes, channels, image_size, pretrained)
 
 
 def _standard(name: str, num_classes: int, channels: int, image_size: int, pretrained: bool) -> nn.Module:
-    model: Any = getattr(torchvision_models, name)(weights=None)
+    from torchvision import models  # Takes seconds, which the CIFAR family need not wait for.
+
+    model: Any = getattr(models, name)(weights=None)
     if pretrained:
         model.load_state_dict(_published_weights(name))
     if image_size <= SMALL_IMAGE:
@@ -132,12 +138,16 @@ def _standard(name: str, num_classes: int, channels: int, image_size: int, pretr
 
 
 def _published_weights(name: str) -> dict[str, Tensor]:
-    weights = torchvision_models.get_model_weights(name).DEFAULT
+    from torchvision import models
+
+    weights = models.get_model_weights(name).DEFAULT
     try:
         state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
         return state
-    except (URLError, OSError) as error:
+    # No network, a transfer cut short, a file of another hash, a damaged file in the folder.
+    except (OSError, HTTPException, RuntimeError, UnpicklingError) as error:
         file, folder = Path(weights.url).name, Path(torch.hub.get_dir()) / "checkpoints"
         raise ModelError(
-            f"pretrained weights of {name} cannot be downloaded ({error}); put {file} into {folder}, from {weights.url}"
-        ) from None
+            f"pretrained weights of {name} cannot be downloaded or read ({error});"
+            f" put {file} into {folder}, from {weights.url}"
+        ) from error

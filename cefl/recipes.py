@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from cefl.errors import CeflError
 
 AUGMENTATIONS = ("none", "crop-flip", "crop", "imagenet")
+
+
+def named(value: Any, rules: Sequence[str]) -> str:
+    """The fields of a dataclass that rules speak of, as ``name=value, ...``."""
+    spoken = (field.name for field in fields(value) if any(field.name in rule for rule in rules))
+    return ", ".join(f"{name}={getattr(value, name)!r}" for name in spoken)
 
 
 @dataclass(frozen=True)
@@ -22,10 +28,11 @@ class Recipe:
         learning_rate: Of the first epoch, above 0.
         milestones: Epochs (counted from 0) at which the learning rate is multiplied by ``decay``.
         warmup_epochs: Epochs over which the learning rate rises linearly to ``learning_rate``.
-        augment: ``none``, ``crop`` (zero-pad and crop), ``crop-flip`` (and mirror), or ``imagenet`` (random resized
-            crop, mirror, rotation, colour jitter).
+        augment: ``none``, ``crop`` (zero-pad and crop), ``crop-flip`` (and mirror), or ``imagenet`` (random
+            resized crop, mirror, rotation, colour jitter).
         crop_padding: Pixels of zero padding before a random crop.
-        image_size: Pixels a side that the model sees; ``None`` keeps the size of the cache.
+        image_size: Pixels a side that the model sees; ``None`` keeps the size of the cache. Where nothing is
+            drawn at random it sees the centre, as `cefl.augment.centre` takes it.
     """
 
     epochs: int
@@ -57,7 +64,7 @@ class Recipe:
         }
         broken = [rule for rule, holds in rules.items() if not holds]
         if broken:
-            raise CeflError(f"recipe: `{'` and `'.join(broken)}` must hold, but got {self}")
+            raise CeflError(f"recipe: `{'` and `'.join(broken)}` must hold, but got {named(self, broken)}")
 
     def learning_rate_at(self, epoch: int) -> float:
         """Learning rate of an epoch counted from 0."""

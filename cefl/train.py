@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cefl import data
-from cefl.catalog import LOSSES, MODELS, ORDERS, PRECISIONS, model_for_depth
+from cefl.catalog import DEPTHS, LOSSES, MODELS, ORDERS, PRECISIONS
 from cefl.config import TrialConfig
 from cefl.errors import CeflError
 from cefl.recipes import PRESETS, preset_for
@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
         help="ratio of the largest class to the rarest (default: the data as they are)",
     )
     add("--order", choices=ORDERS, default=ORDERS[0], help="ascending: the first class is the rarest")
-    add("--validation", type=json.loads, help='as JSON: {"unused": 20}, {"holdout": 0.1} or "given"')
+    add("--validation", type=validation, help='{"unused": 20}, {"holdout": 0.1}, given or none')
     add("--model", choices=MODELS, help="default: resnet20 up to 64 px, resnet18 above")
     add("--depth", type=int, help="depth 18 is short for model resnet18")
     add("--pretrained", action="store_true", help="start from torchvision's ImageNet weights")
@@ -54,10 +54,27 @@ def parser() -> argparse.ArgumentParser:
     add("--precision", choices=PRECISIONS, default="auto")
     add("--device", help="cpu or cuda (default: cuda where there is a GPU)")
     add("--seed", type=int, default=0)
-    add("--out", type=Path, default=Path("runs/single"), help="checkpoints and weights; trains on from there")
+    add(
+        "--out",
+        type=Path,
+        default=Path("runs/single"),
+        help="gets a folder a configuration; goes on from there",
+    )
     add("--cache", type=Path, default=Path("runs/data"), help="where the data are cached")
     add("--json", action="store_true", help="one JSON row an epoch instead of a table")
     return options
+
+
+def validation(text: str) -> data.ValidationRule:
+    """The rule that an option states, as JSON or as a plain word."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    try:
+        return data.validation_rule(value)
+    except CeflError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def loss_params(options: argparse.Namespace) -> dict[str, float]:
@@ -79,23 +96,16 @@ def configure(options: argparse.Namespace) -> TrialConfig:
     """The trial that the options describe; prepares the data."""
     folder = data.prepare(options.dataset, options.cache)
     dataset = data.open_dataset(folder)
-    rule = None if options.validation is None else data.validation_rule(options.validation)
-    counts = [int(count) for count in dataset.counts["train"]]
-    rule = data.resolve_validation(rule, counts, options.imbalance, dataset.validation is not None)
+    rule = data.resolve_validation(
+        options.validation, dataset.counts["train"], options.imbalance, dataset.validation is not None
+    )
     recipe = PRESETS[options.recipe or preset_for(dataset.image_shape[0])]
     if options.epochs is not None:
         recipe = recipe.for_epochs(options.epochs)
     changes = {name: getattr(options, name) for name in ("batch_size", "learning_rate")}
-    model = options.model or (
+    model = chosen_model(options) or (
         "resnet20" if (recipe.image_size or dataset.image_shape[0]) <= 64 else "resnet18"
     )
-    if options.depth is not None:
-        try:
-            model = model_for_depth(options.depth)
-        except KeyError:
-            raise CeflError(
-                f"--depth: no model has depth {options.depth}; choose one of {', '.join(MODELS)}"
-            ) from None
     return TrialConfig(
         data=str(folder), digest=dataset.digest, imbalance=options.imbalance, order=options.order,
         validation=rule.as_json(), model=model, pretrained=options.pretrained, loss=options.loss,
@@ -104,40 +114,58 @@ def configure(options: argparse.Namespace) -> TrialConfig:
     )  # fmt: skip
 
 
+def chosen_model(options: argparse.Namespace) -> str | None:
+    """The model that was asked for by name or depth.
+
+    Raises:
+        CeflError: If there is none of that depth, or name and depth do not agree.
+    """
+    if options.depth is None:
+        return str(options.model) if options.model else None
+    if options.depth not in DEPTHS:
+        known = ", ".join(str(depth) for depth in sorted(DEPTHS))
+        raise CeflError(f"--depth: must be one of {known}, but got {options.depth}")
+    model = DEPTHS[options.depth]
+    if options.model not in (None, model):
+        raise CeflError(f"--depth {options.depth} is {model}, but got --model {options.model}; leave one out")
+    return model
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 when the model was trained, 2 on wrong input."""
+    """Run the command; 0 when the model was trained, 2 on wrong input, 130 when interrupted."""
     options = parser().parse_args(arguments)
     try:
         config = configure(options)
         from cefl.trial import run_trial  # After the options are known to be right: torch takes seconds.
 
-        folder = options.out / f"{config.loss}-{config.model}-seed{config.seed}"
+        folder = options.out / f"{config.loss}-{config.model}-seed{config.seed}-{config.key()}"
+        rows = run_trial(config, folder, options.device)
         remember(folder, config.as_json())
         if not options.json:
-            print(
-                f"{options.dataset}, {config.model}, {config.loss} {dict(config.params)}, seed {config.seed}: {folder}"
-            )
-            print("epoch  " + "  ".join(f"{title:>13}" for title in COLUMNS))
+            arm = f"{config.loss} {dict(config.params)}"
+            print(f"{options.dataset}, {config.model}, {arm}, seed {config.seed}: {folder}")
+            print("epoch  " + "  ".join(f"{title:>13}" for title in COLUMNS), flush=True)
         row: dict[str, Any] = {}
-        for row in run_trial(config, folder, options.device):
+        for row in rows:
             print(json.dumps(row) if options.json else line(row), flush=True)
     except CeflError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        return 130
     if not options.json:
         print_final(row)
     return 0
 
 
 def remember(folder: Path, config: dict[str, Any]) -> None:
-    """Write the configuration into the folder, or refuse a folder that belongs to another one."""
-    path = folder / "config.json"
-    if path.exists() and json.loads(path.read_text()) != config:
-        raise CeflError(
-            f"{folder} holds a training with another configuration; give another --out, or delete it"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(config, indent=2))
+    """Write the configuration into the folder, for people: the folder's name already tells it from others."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+    except OSError as error:
+        raise CeflError(f"--out: {folder} cannot be written ({error.strerror}); choose another") from None
 
 
 def line(row: dict[str, Any]) -> str:

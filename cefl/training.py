@@ -1,14 +1,18 @@
 """Training one model: an iterator of epochs that logs nothing and can stop and go on to the same numbers.
 
-Every random draw of an epoch comes from (seed, epoch), so a resumed run needs no generator state and repeats the
-uninterrupted one to the last bit on the same machine. The images stay on the device as uint8; augmentation works on
-whole batches; nothing waits for the device inside an epoch.
+Every random draw of an epoch comes from (seed, epoch), those of layers such as dropout too, so a resumed run
+needs no generator state. On the CPU it repeats the uninterrupted one to the last bit, given the same machine
+and number of threads; on a GPU, kernels that add in no fixed order may differ in the last digits. The images
+stay on the device as uint8; augmentation works on whole batches; nothing waits for the device inside an
+epoch.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +22,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cefl import augment
+from cefl.catalog import PRECISIONS
 from cefl.errors import CeflError
 from cefl.metrics import classification_metrics
 from cefl.recipes import Recipe
 
 EVALUATION_BATCH = 1000
-WEIGHTS, ORDER = 0, 1  # Streams of random numbers below a trial's seed.
+EVALUATION_PIXELS = EVALUATION_BATCH * 64 * 64  # In one batch: larger images come in smaller batches.
+WEIGHTS, ORDER, LAYERS = 0, 1, 2  # Streams of random numbers below a trial's seed.
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,14 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class SplitResult:
-    """What a model does on one set: mean loss in nats, and its predictions, int64 ``(N,)``, in the set's order."""
+    """What a model does on one set.
+
+    Attributes:
+        loss: Mean over the images, in nats.
+        targets: True classes in the set's order, ``(N,)``.
+        predictions: Classes of the largest logit, ``(N,)``.
+        metrics: As `cefl.metrics.classification_metrics` names them.
+    """
 
     loss: float
     targets: NDArray[np.int64]
@@ -62,7 +75,17 @@ class SplitResult:
 
 @dataclass(frozen=True)
 class EpochResult:
-    """One epoch, counted from 1. Times are in seconds; ``images_per_second`` is of the training pass alone."""
+    """One epoch.
+
+    Attributes:
+        epoch: Counted from 1.
+        learning_rate: Of the whole epoch.
+        train_loss: Mean over the augmented images as they came, in nats.
+        train_accuracy: Likewise, in [0, 1].
+        splits: The evaluated sets by name.
+        seconds: For training and evaluation.
+        images_per_second: Of the training pass alone.
+    """
 
     epoch: int
     learning_rate: float
@@ -93,16 +116,15 @@ class Fit:
     """A training in progress: iterate it for epochs, ask it for its state between them. Made by `fit`."""
 
     def __init__(
-        self, model: nn.Module, loss: nn.Module, train: ImageSet, recipe: Recipe, seed: int, device: torch.device,
-        precision: str, mean: Tensor, std: Tensor,
+        self, model: nn.Module, loss: nn.Module, train: ImageSet, recipe: Recipe, *, seed: int, mean: Tensor,
+        std: Tensor, each_epoch: Mapping[str, ImageSet], last_epoch: Mapping[str, ImageSet],
+        device: torch.device, precision: str,
     ) -> None:  # fmt: skip
-        self.device, self.recipe, self.seed, self.train = device, recipe, seed, train
+        self.device, self.precision = device, precision
+        self.recipe, self.seed, self.epoch = recipe, seed, 0
+        self.train, self.each_epoch, self.last_epoch = train, dict(each_epoch), dict(last_epoch)
         self.model = model.to(device).to(memory_format=torch.channels_last)
         self.loss = loss.to(device)
-        self.precision = precision
-        self.epoch = 0
-        self.sets: dict[str, ImageSet] = {}
-        self.last_epoch_sets: dict[str, ImageSet] = {}
         # (x / 255 - mean) / std as one multiplication and one addition.
         shape = (1, -1, 1, 1)
         self.scale = (1 / (255 * std)).reshape(shape).to(device, torch.float32)
@@ -120,11 +142,12 @@ class Fit:
             raise StopIteration
         begin = time.perf_counter()
         learning_rate = self.recipe.learning_rate_at(self.epoch)
-        loss, accuracy = self._train_epoch(learning_rate)
+        with seeded(stream(self.seed, LAYERS, self.epoch), self.device):
+            loss, accuracy = self._train_epoch(learning_rate)
         trained = time.perf_counter() - begin
         self.epoch += 1
         last = self.epoch == self.recipe.epochs
-        sets = self.sets | (self.last_epoch_sets if last else {})
+        sets = self.each_epoch | (self.last_epoch if last else {})
         splits = {name: self.evaluate(images) for name, images in sets.items()}
         return EpochResult(
             epoch=self.epoch,
@@ -137,18 +160,19 @@ class Fit:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that going on needs; holds tensors and plain values only."""
+        """Everything that going on needs, as a copy; holds tensors and plain values only."""
         return {
             "epoch": self.epoch,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "model": {name: tensor.clone() for name, tensor in self.model.state_dict().items()},
+            "optimizer": deepcopy(self.optimizer.state_dict()),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
+        """Go on from what `state_dict` gave, which stays as it is."""
         self.epoch = state["epoch"]
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        # A copy, since the optimizer would train on in the tensors that it is given.
+        self.optimizer.load_state_dict(deepcopy(state["optimizer"]))
 
     @torch.inference_mode()
     def evaluate(self, images: ImageSet) -> SplitResult:
@@ -156,10 +180,10 @@ class Fit:
         self.model.eval()
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         predictions = []
-        for batch in torch.split(images.indices, EVALUATION_BATCH):
+        for batch in torch.split(images.indices, self._evaluation_batch(images)):
             inputs, targets = self._batch(images, batch)
             with self._autocast():
-                logits = self.model(self._normalise(self._resize(inputs)))
+                logits = self.model(self._normalise(self._floats(inputs)))
             total += self.loss(logits.float(), targets).double() * len(batch)
             predictions.append(logits.argmax(dim=1))
         targets_all, predicted = images.targets, torch.cat(predictions).cpu().numpy()
@@ -192,10 +216,15 @@ class Fit:
             correct += (logits.detach().argmax(dim=1) == targets).sum()
         return float(loss_sum) / len(order), int(correct) / len(order)
 
+    def _evaluation_batch(self, images: ImageSet) -> int:
+        height, width = images.images.shape[1:3]
+        pixels = self.recipe.image_size**2 if self.recipe.image_size else height * width
+        return max(1, min(EVALUATION_BATCH, EVALUATION_PIXELS // pixels))
+
     def _batch(self, images: ImageSet, indices: Tensor) -> tuple[Tensor, Tensor]:
         return (
-            images.images[indices].to(self.device, non_blocking=True),
-            images.labels[indices].to(self.device, non_blocking=True),
+            images.images.index_select(0, indices).to(self.device, non_blocking=True),
+            images.labels.index_select(0, indices).to(self.device, non_blocking=True),
         )
 
     def _draws(self, count: int, generator: torch.Generator) -> Tensor:
@@ -210,23 +239,17 @@ class Fit:
     def _augment(self, images: Tensor, draws: Tensor) -> Tensor:
         """uint8 ``(N, H, W, C)`` to float32 ``(N, C, h, w)`` in [0, 255]."""
         if self.recipe.augment == "imagenet":
-            size = self.recipe.image_size or images.shape[1]
-            unit = images.permute(0, 3, 1, 2).to(torch.float32).div_(255)
+            size = self.recipe.image_size or min(images.shape[1:3])
+            unit = augment.shrink(images.permute(0, 3, 1, 2).to(torch.float32).div_(255), size)
             return augment.imagenet(unit, draws, size).mul_(255).contiguous(memory_format=torch.channels_last)
         if self.recipe.augment != "none":
             images = augment.crop_and_flip(images, draws, self.recipe.crop_padding)
-        return self._resize(images)
+        return self._floats(images)
 
-    def _resize(self, images: Tensor) -> Tensor:
-        """uint8 ``(N, H, W, C)`` to float32 ``(N, C, h, w)``: a smaller ``image_size`` is cut from the centre."""
-        size = self.recipe.image_size
-        if size is not None and size < images.shape[1]:
-            margin = (images.shape[1] - size) // 2
-            images = images[:, margin : margin + size, margin : margin + size]
-        floats = images.permute(0, 3, 1, 2).to(torch.float32)
-        if size is not None and size > images.shape[1]:
-            return nn.functional.interpolate(floats, (size, size), mode="bilinear", align_corners=False)
-        return floats
+    def _floats(self, images: Tensor) -> Tensor:
+        """uint8 ``(N, H, W, C)`` to float32 ``(N, C, h, w)`` in [0, 255]: the centre, or the whole."""
+        floats, size = images.permute(0, 3, 1, 2).to(torch.float32), self.recipe.image_size
+        return floats if size is None else augment.centre(floats, size)
 
     def _normalise(self, images: Tensor) -> Tensor:
         return torch.addcmul(self.shift, images, self.scale)
@@ -236,9 +259,10 @@ class Fit:
 
 
 def fit(
-    model: nn.Module, loss: nn.Module, train: ImageSet, recipe: Recipe, *, seed: int, mean: Tensor, std: Tensor,
-    each_epoch: Mapping[str, ImageSet] | None = None, last_epoch: Mapping[str, ImageSet] | None = None,
-    device: str | torch.device = "cpu", precision: str = "auto", state: Mapping[str, Any] | None = None,
+    model: nn.Module, loss: nn.Module, train: ImageSet, recipe: Recipe, *, seed: int, mean: Tensor,
+    std: Tensor, each_epoch: Mapping[str, ImageSet] | None = None,
+    last_epoch: Mapping[str, ImageSet] | None = None, device: str | torch.device = "cpu",
+    precision: str = "auto", state: Mapping[str, Any] | None = None,
 ) -> Fit:  # fmt: skip
     """Train ``model`` by ``recipe``; nothing happens until the result is iterated.
 
@@ -258,7 +282,7 @@ def fit(
         An iterator of one `EpochResult` an epoch.
 
     Raises:
-        CeflError: If the batch is larger than the training set.
+        CeflError: If the batch is larger than the training set, or the precision unknown.
     """
     if recipe.batch_size > len(train):
         raise CeflError(
@@ -266,8 +290,10 @@ def fit(
             " choose a smaller batch_size or a smaller imbalance"
         )
     device = torch.device(device)
-    run = Fit(model, loss, train, recipe, seed, device, resolve_precision(precision, device), mean, std)
-    run.sets, run.last_epoch_sets = dict(each_epoch or {}), dict(last_epoch or {})
+    run = Fit(
+        model, loss, train, recipe, seed=seed, mean=mean, std=std, each_epoch=each_epoch or {},
+        last_epoch=last_epoch or {}, device=device, precision=resolve_precision(precision, device),
+    )  # fmt: skip
     if state is not None:
         run.load_state_dict(state)
     return run
@@ -278,8 +304,20 @@ def stream(seed: int, *path: int) -> int:
     return int(np.random.SeedSequence([seed, *path]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Set the global generators, which layers such as dropout use, to ``seed``, and back afterwards."""
+    on_gpu = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_gpu else []):
+        torch.default_generator.manual_seed(seed)
+        if on_gpu:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
 def batches(values: Tensor, size: int) -> list[Tensor]:
-    """Consecutive pieces of ``size``; a last piece of one joins its neighbour, since batch norm needs two images."""
+    """Pieces of ``size``; a last one alone joins its neighbour, since batch norm needs two images."""
     pieces = list(torch.split(values, size))
     if len(pieces) > 1 and len(pieces[-1]) == 1:
         pieces[-2:] = [torch.cat(pieces[-2:])]
@@ -287,15 +325,31 @@ def batches(values: Tensor, size: int) -> list[Tensor]:
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """``bf16`` or ``float32`` for what was asked: ``auto`` is bf16 where the processor computes it natively."""
+    """``bf16`` or ``float32`` for what was asked: ``auto`` is bf16 where the processor computes it natively.
+
+    Raises:
+        CeflError: If it is none of these three.
+    """
+    if precision not in PRECISIONS:
+        raise CeflError(f"precision must be one of {', '.join(PRECISIONS)}, but got {precision!r}")
     if precision != "auto":
         return precision
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    features = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    features = torch.cpu.get_capabilities()
     return "bf16" if features.get("avx512_bf16") or features.get("amx_bf16") else "float32"
 
 
-def pick_device() -> str:
-    """``cuda`` where there is a GPU, else ``cpu``."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def pick_device(asked: str | None = None) -> str:
+    """The device that was asked for; by default ``cuda`` where there is a GPU, else ``cpu``.
+
+    Raises:
+        CeflError: If there is no such device here.
+    """
+    if asked is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    gpus = torch.cuda.device_count()
+    there = ["cpu", *(["cuda"] if gpus else []), *(f"cuda:{index}" for index in range(gpus))]
+    if asked not in there:
+        raise CeflError(f"device must be one of {', '.join(there)} on this machine, but got {asked!r}")
+    return asked

@@ -1,13 +1,13 @@
 """One trial: a configuration and a folder in, one row an epoch out.
 
-The folder holds checkpoints while the trial runs, and weights and predictions when it is done. A trial that is started
-again in the same folder first gives the rows that its checkpoint knows, then goes on.
+The folder holds checkpoints while the trial runs, and weights and predictions when it is done. A trial that
+is started again in the same folder first gives the rows that its checkpoint knows, then goes on.
 """
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import time
 from collections.abc import Iterator
 from functools import lru_cache
@@ -22,14 +22,14 @@ from safetensors.torch import save
 from cefl.checkpoints import load_checkpoint, save_checkpoint, write_aside
 from cefl.config import TrialConfig
 from cefl.data import Dataset, TrialSplit, open_dataset, split, validation_rule
-from cefl.errors import DataError
+from cefl.errors import CheckpointError, DataError
 from cefl.losses import build_loss
 from cefl.metrics import confusion, per_class, shot_accuracy
 from cefl.models import build_model
 from cefl.training import WEIGHTS, EpochResult, Fit, ImageSet, SplitResult, fit, pick_device, stream
 
 CHECKPOINT_SHARE = 0.02
-"""Part of the training time that writing checkpoints may take."""
+"""Part of the training time that writing checkpoints may take: not every short epoch has one."""
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Row = dict[str, Any]
@@ -38,21 +38,41 @@ Row = dict[str, Any]
 def run_trial(config: TrialConfig, folder: Path, device: str | None = None) -> Iterator[Row]:
     """Train one model in ``folder``, going on from its checkpoint if it has one.
 
-    Yields:
-        One row an epoch: ``epoch`` from 1, ``timestamp`` in ms since 1970, ``metrics``; the last one also has
-        ``final``: confusion matrices, counts and precision. Rows of a checkpoint come again with their first timestamp.
+    What is wrong with the input shows in the call, before anything is written; the training is in the
+    iteration.
+
+    Args:
+        config: What to train, and on what.
+        folder: Made if it is not there; belongs to this trial alone.
+        device: Such as ``cpu`` or ``cuda:1``; by default a GPU where there is one.
+
+    Returns:
+        An iterator of one row an epoch: ``epoch`` from 1, ``timestamp`` in ms since 1970, ``metrics``; the
+        last one also has ``final``: confusion matrices, counts and precision. Rows that a checkpoint knows
+        come again with their first timestamp.
 
     Raises:
-        CeflError: If data, recipe or checkpoint do not fit together.
+        CeflError: If data, recipe, device or checkpoint do not fit together.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    dataset, division, run = assemble(config, device or pick_device())
-    rows: list[Row] = []
+    dataset, division, run = assemble(config, pick_device(device))
     state = load_checkpoint(folder)
-    if state is not None:
-        rows = json.loads(state.pop("rows"))
-        run.load_state_dict(state)
-        yield from rows
+    if state is None:
+        return _rows(config, folder, dataset, division, run, [])
+    if state.get("key") != config.key():
+        raise CheckpointError(
+            f"{folder}: its checkpoint is of trial {state.get('key')}, but this is trial {config.key()};"
+            " choose another folder, or delete this one"
+        )
+    run.load_state_dict(state)
+    return _rows(config, folder, dataset, division, run, json.loads(state["rows"]))
+
+
+def _rows(
+    config: TrialConfig, folder: Path, dataset: Dataset, division: TrialSplit, run: Fit, rows: list[Row]
+) -> Iterator[Row]:
+    """``rows``, which are done, and then those of the epochs that are left."""
+    yield from list(rows)
+    folder.mkdir(parents=True, exist_ok=True)
     written, cost = time.monotonic(), 0.0
     for result in run:
         row: Row = {
@@ -68,7 +88,8 @@ def run_trial(config: TrialConfig, folder: Path, device: str | None = None) -> I
         rows.append(row)
         if last or time.monotonic() - written > cost / CHECKPOINT_SHARE:
             begin = time.monotonic()
-            save_checkpoint(folder, result.epoch, {**run.state_dict(), "rows": json.dumps(rows)})
+            facts = {"key": config.key(), "rows": json.dumps(rows)}
+            save_checkpoint(folder, result.epoch, {**run.state_dict(), **facts})
             written = time.monotonic()
             cost = written - begin
         yield row
@@ -87,12 +108,12 @@ def assemble(config: TrialConfig, device: str) -> tuple[Dataset, TrialSplit, Fit
             f" {config.digest[:12]}; plan again, or restore the data"
         )
     division = divide(config)
-    height, _, channels = dataset.image_shape
-    seen = config.recipe.image_size or height
+    height, width, channels = dataset.image_shape
+    seen = config.recipe.image_size or max(height, width)
     model = build_model(
         config.model, dataset.num_classes, channels, seen, config.pretrained, stream(config.seed, WEIGHTS)
     )
-    train, validation, test = image_sets(config.data, device, division)
+    train, validation, test = image_sets(dataset, device, division)
     each: dict[str, ImageSet] = {}
     last: dict[str, ImageSet] = {}
     if validation is not None:
@@ -113,15 +134,21 @@ def divide(config: TrialConfig) -> TrialSplit:
     return split(open_dataset(Path(config.data)), config.imbalance, config.order, rule, config.seed)
 
 
-def image_sets(folder: str, device: str, division: TrialSplit) -> tuple[ImageSet, ImageSet | None, ImageSet]:
+def image_sets(
+    dataset: Dataset, device: str, division: TrialSplit
+) -> tuple[ImageSet, ImageSet | None, ImageSet]:
     """Training, validation and test images on the device; the pixels are loaded once in a process."""
-    images, labels = split_tensors(folder, "train", device)
+
+    def tensors(name: str) -> tuple[torch.Tensor, torch.Tensor]:
+        return split_tensors(str(dataset.folder), dataset.digest, name, device)
+
+    images, labels = tensors("train")
     train = ImageSet(images, labels, torch.tensor(division.train, device=device))
     if division.validation is None:
-        validation = whole(*split_tensors(folder, "val", device))
+        validation = whole(*tensors("val"))
     else:
         validation = ImageSet(images, labels, torch.tensor(division.validation, device=device))
-    return train, validation if len(validation) else None, whole(*split_tensors(folder, "test", device))
+    return train, validation if len(validation) else None, whole(*tensors("test"))
 
 
 def whole(images: torch.Tensor, labels: torch.Tensor) -> ImageSet:
@@ -130,8 +157,12 @@ def whole(images: torch.Tensor, labels: torch.Tensor) -> ImageSet:
 
 
 @lru_cache(maxsize=8)  # A warm worker trains many trials on the same few splits.
-def split_tensors(folder: str, name: str, device: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images uint8 ``(N, H, W, C)`` and labels int64 ``(N,)`` of a split; on the CPU the pixels stay on disk, mapped."""
+def split_tensors(folder: str, digest: str, name: str, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images uint8 ``(N, H, W, C)`` and labels int64 ``(N,)`` of a split.
+
+    On the CPU the pixels stay on disk, mapped. The digest is there for the cache of this function alone: data
+    that were prepared anew in the same folder are other data.
+    """
     # Copy-on-write, so that torch takes the mapping as writable while the file cannot change.
     images: NDArray[np.uint8] = np.load(Path(folder) / name / "images.npy", mmap_mode="c", allow_pickle=False)
     labels: NDArray[np.int64] = np.load(Path(folder) / name / "labels.npy", allow_pickle=False)
@@ -139,7 +170,7 @@ def split_tensors(folder: str, name: str, device: str) -> tuple[torch.Tensor, to
 
 
 def final_metrics(result: EpochResult, dataset: Dataset, division: TrialSplit) -> dict[str, float]:
-    """What only the last epoch shows: recall by class, and accuracy of classes with many, some and few images."""
+    """What only the last epoch shows: recall by class, and accuracy of classes with many or few images."""
     row: dict[str, float] = {}
     for name, outcome in result.splits.items():
         recall = per_class(outcome.targets, outcome.predictions, dataset.num_classes)[1]
@@ -177,9 +208,9 @@ def write_results(folder: Path, result: EpochResult, run: Fit, keep_weights: boo
     arrays: dict[str, NDArray[np.int64]] = {}
     for name, outcome in result.splits.items():
         arrays |= {f"{name}_targets": outcome.targets, f"{name}_predictions": outcome.predictions}
-    aside = folder / f".predictions.{os.getpid()}.npz"
-    np.savez_compressed(aside, allow_pickle=False, **arrays)
-    aside.replace(folder / "predictions.npz")
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    write_aside(folder / "predictions.npz", buffer.getvalue())
     if keep_weights:
         tensors = {name: tensor.contiguous().cpu() for name, tensor in run.model.state_dict().items()}
         write_aside(folder / "weights.safetensors", save(tensors))

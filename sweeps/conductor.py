@@ -19,8 +19,10 @@ from cefl.catalog import LOSSES
 from cefl.config import TrialConfig
 from sweeps.history import History, is_finite, read_history, read_result, score, write_result
 from sweeps.home import Home
-from sweeps.ledger import Entry, Ledger, entry_of, next_attempt
+from sweeps.entries import Entry, entry_of, next_attempt
+from sweeps.ledger import Ledger
 from sweeps.plan import Cell, Plan, PlannedTrial
+from sweeps.results import asked_for
 
 DIVERGED = "diverged: loss or metric is not finite"
 TAKEN_OUT = "interrupted, and since taken out of the specification"
@@ -74,7 +76,7 @@ class Conductor:
         self.trained: list[Live] = []
         ledger.close_unfinished_asks()
         rows = [row for row in ledger.rows() if "key" in row.attrs]
-        self.states = Counter(row.state for row in rows if not row.attrs.get("fresh"))
+        self.states = Counter(row.state for row in asked_for(plan, rows))
         cells = {cell.name: cell for cell in plan.cells}
         self.interrupted: deque[tuple[Entry, Cell]] = deque()
         for row in rows:

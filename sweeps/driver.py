@@ -28,11 +28,11 @@ from sweeps.errors import (
 from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.plan import Plan, build_plan
-from sweeps.results import read_results
+from sweeps.results import objective, read_results
 from sweeps.spec import LoadedSpec
-from sweeps.state import read_state, write_spec, write_state
-from sweeps.tracking import Tracking
-from trackers.compare import Objective, arm_key, best
+from sweeps.state import check_comparable, read_state, write_spec, write_state
+from sweeps.tracking import WEIGHTS, Tracking
+from trackers.compare import arm_key, best
 
 TRACKING_PATIENCE_SECONDS = 60.0
 EXECUTORS = ("ray", "inline")
@@ -95,6 +95,7 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
     plan = build_plan(loaded, home.data, name, display.preparing)
     check_selection(plan)
     with home.driving(name):
+        check_comparable(home, plan)
         verify_data(plan)
         ledger = Ledger(home, name)
         tracking = Tracking(plan, home, ledger)
@@ -113,7 +114,9 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
             finish_weights(plan, home, conductor, tracking)
             report = write_report(home, plan, state)
             files = (
-                [report.parent / each for each in ("report.md", "results.csv", "best.yaml")] if report else []
+                [report.parent / each for each in ("report.html", "report.md", "results.csv", "best.yaml")]
+                if report
+                else []
             )
             patience = 3.0 if options.offline else TRACKING_PATIENCE_SECONDS
             complete = tracking.finish(state, files, patience)
@@ -237,15 +240,9 @@ def finish_weights(plan: Plan, home: Home, conductor: Conductor, tracking: Track
     keep = {trial.key for trial in trials if (trial.cell, arm_key(trial)) in winners}
     for live in conductor.trained:
         if live.entry.key in keep:
-            tracking.add_weights(live.entry.ref, live)
+            tracking.add_weights(live)
         else:
-            (live.history.path.parent / "weights.safetensors").unlink(missing_ok=True)
-
-
-def objective(plan: Plan) -> Objective:
-    """How the plan chooses, in the words of the tracker's comparison."""
-    select = plan.spec.select
-    return Objective(metric=select.metric, split=select.split, epoch=select.epoch)
+            (live.history.path.parent / WEIGHTS).unlink(missing_ok=True)
 
 
 def write_report(home: Home, plan: Plan, state: str) -> Path | None:

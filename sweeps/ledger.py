@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import optuna
@@ -17,6 +16,7 @@ from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState, create_trial
 
+from sweeps.entries import Entry
 from sweeps.home import Home
 from sweeps.snapshot import LedgerRow, read_ledger
 
@@ -26,29 +26,6 @@ STARTUP_TRIALS = 4
 """Trials of a study before its sampler models them; the listed points count."""
 
 LOCK_WAIT_SECONDS = 60
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A started trial, as the driver handles it."""
-
-    trial_id: int
-    study: str
-    number: int
-    key: str
-    loss: str
-    params: Mapping[str, float]
-    seed: int
-    kind: str
-    attempt: int = 1
-    fresh: int = 0
-    run_id: str | None = None
-    attrs: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def ref(self) -> str:
-        """``<study>#<number>``, unique in the ledger."""
-        return f"{self.study}#{self.number}"
 
 
 class Ledger:
@@ -149,17 +126,3 @@ def attributes(
         "attempt": 1,
     }
     return {**attrs, "fresh": fresh} if fresh else attrs
-
-
-def entry_of(row: LedgerRow) -> Entry:
-    """A row that has its key, as an entry that can go on."""
-    attrs = row.attrs
-    return Entry(
-        row.trial_id, row.study, row.number, attrs["key"], attrs["loss"], attrs["params"], attrs["seed"], attrs["kind"],
-        attempt=attrs.get("attempt", 1), fresh=attrs.get("fresh", 0), run_id=attrs.get("run_id"), attrs=attrs,
-    )  # fmt: skip
-
-
-def next_attempt(entry: Entry) -> Entry:
-    """The same trial, started once more."""
-    return replace(entry, attempt=entry.attempt + 1)

@@ -1,18 +1,114 @@
-"""Draft."""
+"""The report of a sweep: what the tracker's page needs, gathered; and ``best.yaml`` beside it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
 
 from sweeps.best_spec import best_spec
-from sweeps.home import write_text
-from sweeps.results import read_results
+from sweeps.display_words import readable
+from sweeps.doctor import versions
+from sweeps.history import read_result
+from sweeps.home import Home, write_text
+from sweeps.plan import Cell, Plan
+from sweeps.results import objective, read_results
+from sweeps.state import SweepState
+from sweeps.tracking import git_tags
 from trackers.compare import best
+from trackers.report import CellInfo, ReportData, write_report
+from trackers.table import TrialResult
+
+PAGE, BEST = "report.html", "best.yaml"
 
 
-def report_sweep(home, plan, state, shown):
-    from sweeps.driver import objective
+def report_sweep(home: Home, plan: Plan, state: SweepState, shown: str) -> Path | None:
+    """Write the report of a sweep.
 
-    folder = home.sweep(plan.name) / "report"
-    winners = best(read_results(home, plan), objective(plan))
-    if not winners:
+    Args:
+        state: What the sweep's folder says of it.
+        shown: The state to report, which may be newer.
+
+    Returns:
+        The page, ``None`` while nothing has been started.
+    """
+    trials = read_results(home, plan)
+    if not trials:
         return None
-    write_text(folder / "best.yaml", best_spec(plan, winners))
-    write_text(folder / "report.html", "x")
-    return folder / "report.html"
+    folder = home.sweep(plan.name) / "report"
+    winners = best(trials, objective(plan))
+    if winners:
+        write_text(folder / BEST, best_spec(plan, winners))
+    else:
+        (folder / BEST).unlink(missing_ok=True)
+    data = ReportData(
+        sweep=plan.name,
+        state=shown,
+        title=f"Sweep {plan.name}",
+        objective=objective(plan),
+        trials=trials,
+        cells=[cell_info(cell) for cell in plan.cells],
+        spec_text=plan.text,
+        provenance=provenance(home, plan, trials),
+        run_command=f"sweeps run {state.file}",
+        ui_command=f"sweeps ui {plan.name}",
+        best_file=BEST if winners else None,
+        best_command=f"sweeps run {BEST}" if winners else None,
+        created=time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        duration=readable(state.seconds or time.time() - state.started),
+    )
+    write_report(folder, data)
+    return folder / PAGE
+
+
+def cell_info(cell: Cell) -> CellInfo:
+    """The data of a cell."""
+    return CellInfo(
+        name=cell.name,
+        dataset=cell.dataset,
+        classes=cell.classes,
+        train_counts=cell.train_counts,
+        validation_counts=cell.validation_counts,
+        test_counts=cell.test_counts,
+        train_only=cell.train_only,
+        notes=cell.notes,
+        digest=cell.base.digest,
+    )
+
+
+def provenance(home: Home, plan: Plan, trials: Sequence[TrialResult]) -> dict[str, dict[str, str]]:
+    """Where the numbers come from: versions, hardware, repository, data, and how they were computed."""
+    finals = [
+        result.get("final", {})
+        for trial in trials
+        if trial.state == "complete" and (result := read_result(home.trial(trial.key)))
+    ]
+
+    def seen(name: str) -> str:
+        return ", ".join(sorted({str(final[name]) for final in finals if name in final})) or "unknown"
+
+    recipes = {cell.name: cell.base.recipe for cell in plan.cells}
+    return {
+        "versions": {name: str(version) for name, version in versions().items()},
+        "hardware": {
+            "trained on": seen("device"),
+            "precision": seen("precision"),
+            "threads a trial": seen("threads"),
+            "processor": platform.processor() or platform.machine(),
+            "cores": str(os.cpu_count()),
+            "system": f"{platform.system()} {platform.release()}",
+        },
+        "repository": {name.rpartition("git.")[2]: str(value) for name, value in git_tags().items()}
+        or {"commit": "not in a git repository"},
+        "package": {"cefl-sweeps": importlib.metadata.version("cefl-sweeps")},
+        "data digests": {cell.dataset: cell.base.digest for cell in plan.cells},
+        "recipes": {
+            name: ", ".join(
+                f"{key} {value}" for key, value in recipe.as_json().items() if value not in (None, [])
+            )
+            for name, recipe in recipes.items()
+        },
+    }

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from sweeps.history import read_history, read_result, score
+from sweeps.entries import Entry, entry_of
+from sweeps.history import Row, read_history, read_result, score
 from sweeps.home import Home
 from sweeps.plan import Cell, Plan
 from sweeps.snapshot import LedgerRow, read_ledger
 from sweeps.tracking_log import read_tracking
+from trackers.compare import Objective
 from trackers.table import TrialResult
 
 
@@ -21,13 +23,10 @@ def read_results(home: Home, plan: Plan, *, histories: bool = True) -> list[Tria
     """
     cells = {cell.name: cell for cell in plan.cells}
     runs = read_tracking(home.sweep(plan.name))
-    planned = {point.key for point in plan.points}
-    searched = {search.study for search in plan.searches}
     results = []
-    for row in counted(read_ledger(home.optuna_url, plan.name)):
+    for row in asked_for(plan, read_ledger(home.optuna_url, plan.name)):
         cell = cells.get(row.study.split("/")[1])
-        asked = row.attrs["kind"] == "ask" and row.study in searched
-        if cell is not None and (asked or row.attrs["key"] in planned):
+        if cell is not None:
             results.append(trial_result(home, plan, cell, row, runs, histories))
     return results
 
@@ -46,37 +45,81 @@ def trial_result(
     home: Home, plan: Plan, cell: Cell, row: LedgerRow, runs: dict[str, dict[str, Any]], histories: bool
 ) -> TrialResult:
     """One row of the table."""
-    attrs = row.attrs
-    folder = home.trial(attrs["key"])
-    rows = read_history(folder) if histories or row.state != "complete" else []
-    result = (read_result(folder) if row.state == "complete" else None) or {}
-    final = result.get("final", {})
-    recipe, select = cell.base.recipe, plan.spec.select
-    value = row.value
-    if row.state == "pruned":
-        value = score(rows, select.metric, select.split, select.epoch, recipe.milestones)
-    run_id = attrs.get("run_id") or runs.get(f"{row.study}#{row.number}", {}).get("run_id")
+    entry, select, recipe = entry_of(row), plan.spec.select, cell.base.recipe
+    folder = home.trial(entry.key, entry.fresh)
+    result = read_result(folder) if row.state == "complete" else None
+    whole = histories or result is None or select.epoch != "last"
+    rows = read_history(folder) if whole else []
+    scored = rows or ([{"epoch": result["epochs"], "metrics": result["metrics"]}] if result else [])
+    value = None
+    if row.state in ("complete", "pruned"):
+        value = score(scored, select.metric, select.split, select.epoch, recipe.milestones)
+    run_id = entry.run_id or runs.get(entry.ref, {}).get("run_id")
+    return describe(cell, entry, row.state, value, rows, result, run_id)
+
+
+def describe(
+    cell: Cell,
+    entry: Entry,
+    state: str,
+    value: float | None,
+    rows: list[Row],
+    result: dict[str, Any] | None,
+    run_id: str | None,
+) -> TrialResult:
+    """A trial in the words of the tracker; without rows its metrics are those of its result."""
+    done = (result or {}) if state == "complete" else {}
+    final = done.get("final", {})
     return TrialResult(
-        key=attrs["key"], study=row.study, number=row.number, state=row.state, cell=cell.name, dataset=cell.dataset,
-        imbalance=cell.imbalance, order=None if cell.imbalance is None else cell.order, model=cell.base.model,
-        depth=cell.depth, pretrained=cell.base.pretrained, loss=attrs["loss"], params=attrs["params"],
-        seed=attrs["seed"], kind=attrs["kind"], epochs=recipe.epochs, run_id=run_id, score=value,
-        metrics=result.get("metrics") or (rows[-1]["metrics"] if rows else {}),
-        reason=attrs.get("reason"), origin=attrs.get("origin"), seconds=result.get("seconds"),
-        history=tuple(rows), confusion=final.get("confusion", {}), classes=cell.classes,
+        key=entry.key,
+        study=entry.study,
+        number=entry.number,
+        state=state,
+        cell=cell.name,
+        dataset=cell.dataset,
+        imbalance=cell.imbalance,
+        order=None if cell.imbalance is None else cell.order,
+        model=cell.base.model,
+        depth=cell.depth,
+        pretrained=cell.base.pretrained,
+        loss=entry.loss,
+        params=entry.params,
+        seed=entry.seed,
+        kind=entry.kind,
+        epochs=cell.base.recipe.epochs,
+        run_id=run_id,
+        score=value,
+        metrics=done.get("metrics") or (rows[-1]["metrics"] if rows else {}),
+        reason=entry.attrs.get("reason"),
+        origin=entry.attrs.get("origin"),
+        seconds=done.get("seconds"),
+        history=tuple(rows),
+        confusion=final.get("confusion", {}),
+        classes=cell.classes,
         train_counts=tuple(final.get("train_counts", cell.train_counts)),
-    )  # fmt: skip
+    )
+
+
+def asked_for(plan: Plan, rows: list[LedgerRow]) -> list[LedgerRow]:
+    """The counted rows of what the plan still lists or searches; a trial taken out of it stays in the ledger alone."""
+    planned = {point.key for point in plan.points}
+    searched = {search.study for search in plan.searches}
+    return [
+        row
+        for row in counted(rows)
+        if row.attrs["key"] in planned or (row.attrs["kind"] == "ask" and row.study in searched)
+    ]
 
 
 def count_states(plan: Plan, rows: list[LedgerRow]) -> dict[str, int]:
     """``total, waiting, running, complete, pruned, failed`` of what the plan asks for; counts are by key."""
-    planned = {point.key for point in plan.points}
-    searched = {search.study for search in plan.searches}
-    states = Counter(
-        row.state
-        for row in counted(rows)
-        if row.attrs["key"] in planned or (row.attrs.get("kind") == "ask" and row.study in searched)
-    )
+    states = Counter(row.state for row in asked_for(plan, rows))
     counts = {state: states[state] for state in ("running", "complete", "pruned", "failed")}
     total = max(plan.total, sum(counts.values()))
     return {"total": total, "waiting": total - sum(counts.values()), **counts}
+
+
+def objective(plan: Plan) -> Objective:
+    """How the plan chooses, in the words of the tracker's comparison."""
+    select = plan.spec.select
+    return Objective(metric=select.metric, split=select.split, epoch=select.epoch)

@@ -6,12 +6,15 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from cefl.config import PLACES
 from sweeps.errors import InputError
 from sweeps.home import Home, read_json, write_json, write_text
 from sweeps.plan import Plan, build_plan
 from sweeps.spec import LoadedSpec, load_text
 
+CONDITIONS = "conditions.json"
 STATES = ("running", "interrupted", "budget", "done", "failed")
 
 
@@ -33,8 +36,43 @@ class SweepState:
 
 
 def write_spec(home: Home, plan: Plan, loaded: LoadedSpec) -> None:
-    """Keep the specification that a sweep runs by."""
+    """Keep the specification that a sweep runs by, and what makes the trials of each of its cells comparable."""
     write_text(home.sweep(plan.name) / "spec.yaml", loaded.text)
+    before = read_json(home.sweep(plan.name) / CONDITIONS) or {}
+    write_json(home.sweep(plan.name) / CONDITIONS, {**before, **conditions(plan)})
+
+
+def conditions(plan: Plan) -> dict[str, Any]:
+    """What all trials of a cell must share, by the name of the cell; how the sweep chooses, by ``select``."""
+    shared = {}
+    for cell in plan.cells:
+        values = cell.base.as_json()
+        for name in (*PLACES, "loss", "params", "seed"):
+            del values[name]
+        recipe = values.pop("recipe")
+        shared[cell.name] = values | {f"recipe.{name}": value for name, value in recipe.items()}
+    return {"select": plan.spec.select.model_dump(), **shared}
+
+
+def check_comparable(home: Home, plan: Plan) -> None:
+    """Refuse a changed specification whose trials could not be compared with those that are there.
+
+    Raises:
+        InputError: With every difference, and the way out.
+    """
+    before = read_json(home.sweep(plan.name) / CONDITIONS) or {}
+    differences = [
+        f"{part}: {name} was {old.get(name)}, now {value}"
+        for part, values in conditions(plan).items()
+        if (old := before.get(part)) is not None
+        for name, value in values.items()
+        if old.get(name) != value
+    ]
+    if differences:
+        raise InputError(
+            f"sweep {plan.name} has trials that could not be compared with the new ones; give the changed"
+            " specification a name of its own (--name), or undo:\n  " + "\n  ".join(differences)
+        )
 
 
 def read_state(home: Home, name: str) -> SweepState:

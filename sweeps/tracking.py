@@ -10,22 +10,28 @@ import json
 import subprocess
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sweeps.conductor import DIVERGED, Live
 from sweeps.errors import EnvironmentProblem
-from sweeps.history import History, read_result
+from sweeps.history import HISTORY, History, read_result, score
 from sweeps.home import Home, write_json
-from sweeps.ledger import Entry, Ledger, entry_of
+from sweeps.entries import Entry, entry_of
+from sweeps.ledger import Ledger
 from sweeps.plan import Plan
+from sweeps.results import describe
 from sweeps.tracking_log import read_tracking
 from trackers.connection import initialise, masked
 from trackers.errors import TrackingError
+from trackers.records import CONFUSION, run_of
 from trackers.wanted import Artifact, Dataset, Run
 from trackers.writer import RunWriter
 
 PARENT = "sweep"
+WEIGHTS = "weights.safetensors"
+MOST_REASON = 2000  # Characters of a traceback, from its end.
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED", "interrupted": "KILLED"}
 SWEEP_STATUS = {"done": "FINISHED", "budget": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
@@ -67,13 +73,14 @@ class Tracking:
             with self.home.initialising():
                 initialise(self.uri)
         self.writer.start()
-        spec = self.plan.spec
-        params = {
-            "select": f"{spec.select.split} {spec.select.metric}, {spec.select.epoch}",
-            "seeds": spec.seeds,
+        select = self.plan.spec.select
+        tags = {
+            **self.tags,
+            "sweep.state": "running",
+            "sweep.select": f"{select.split} {select.metric}, epoch {select.epoch}",
+            "sweep.cells": str(len(self.plan.cells)),
         }
-        tags = {**self.tags, "sweep.state": "running"}
-        self.writer.open(Run(PARENT, self.plan.name, params, tags, parent=True, run_id=self._run_id(PARENT)))
+        self.writer.open(Run(PARENT, self.plan.name, {}, tags, parent=True, run_id=self._run_id(PARENT)))
         self._catch_up()
 
     def _catch_up(self) -> None:
@@ -95,35 +102,45 @@ class Tracking:
 
     def started(self, live: Live) -> None:
         """A trial runs, or goes on: its run is open, with the rows that there are."""
-        entry, cell, config = live.entry, live.cell, live.config
-        tags: dict[str, str | None] = {
-            **self.tags, "sweep.cell": cell.name, "sweep.key": entry.key, "sweep.state": "running",
-            "sweep.attempt": str(entry.attempt), "sweep.kind": entry.kind, "sweep.study": entry.study,
-            "sweep.number": str(entry.number), "sweep.reason": None,
-            **({"sweep.fresh": str(entry.fresh)} if entry.fresh else {}),
-        }  # fmt: skip
-        params = {
-            "dataset": cell.dataset, "imbalance": "natural" if cell.imbalance is None else cell.imbalance,
-            "order": None if cell.imbalance is None else cell.order, "model": config.model, "depth": cell.depth,
-            "pretrained": config.pretrained, "loss": entry.loss, **entry.params, "seed": entry.seed,
-            "validation": json.dumps(config.validation), "precision": config.precision, **config.recipe.as_json(),
-        }  # fmt: skip
-        name = f"{cell.name} {arm(entry)} seed {entry.seed}"
-        dataset = Dataset(cell.dataset, config.digest[:36], cell.source)
-        first = live.history.rows[0]["timestamp"] if live.history.rows else None
-        self.writer.open(
-            Run(
-                entry.ref,
-                name,
-                params,
-                tags,
-                dataset,
-                run_id=entry.run_id or self._run_id(entry.ref),
-                start_ms=first,
-            )
-        )
+        self.writer.open(self._run(live, "running"))
         for row in live.history.rows:
-            self.writer.log(entry.ref, row)
+            self.writer.log(live.entry.ref, row)
+
+    def _run(self, live: Live, state: str, reason: str | None = None, origin: str | None = None) -> Run:
+        """What MLflow should say of a trial."""
+        entry, cell, config, rows = live.entry, live.cell, live.config, live.history.rows
+        told = {**entry.attrs, "reason": reason and reason[-MOST_REASON:], "origin": origin}
+        result = read_result(live.history.path.parent)
+        value = self._score(live) if state == "complete" else None
+        run_id = entry.run_id or self._run_id(entry.ref)
+        trial = describe(cell, replace(entry, attrs=told), state, value, rows, result, run_id)
+        tags: dict[str, str | None] = {**self.tags, "sweep.attempt": str(entry.attempt)}
+        if entry.fresh:
+            tags["sweep.fresh"] = str(entry.fresh)
+        if origin is not None:
+            tags["sweep.reused"] = "true"
+        if reason == DIVERGED:
+            tags["sweep.state"] = "diverged"
+        return run_of(
+            trial,
+            entry.ref,
+            name=f"{cell.name} {trial.arm} seed {entry.seed}",
+            params={
+                "imbalance": "natural" if cell.imbalance is None else cell.imbalance,
+                "validation": json.dumps(config.validation),
+                "precision": config.precision,
+                **config.recipe.as_json(),
+            },
+            tags=tags,
+            dataset=Dataset(cell.dataset, config.digest[:36], cell.source),
+            start_ms=rows[0]["timestamp"] if rows else None,
+        )
+
+    def _score(self, live: Live) -> float | None:
+        select = self.plan.spec.select
+        return score(
+            live.history.rows, select.metric, select.split, select.epoch, live.config.recipe.milestones
+        )
 
     def row(self, live: Live, row: Mapping[str, Any]) -> None:
         """One more epoch."""
@@ -132,40 +149,37 @@ class Tracking:
 
     def ended(self, live: Live, state: str, reason: str | None, origin: str | None) -> None:
         """A trial has ended, or waits to go on."""
-        ref = live.entry.ref
         if origin is not None:
             self.started(live)
-        shown = "diverged" if reason == DIVERGED else state
-        tags: dict[str, str | None] = {"sweep.state": shown, "sweep.reason": reason and reason[-500:]}
-        if origin is not None:
-            tags |= {"sweep.reused": "true", "sweep.origin": origin}
-        artifacts = self._artifacts(live) if state == "complete" else []
-        end = live.history.rows[-1]["timestamp"] if live.history.rows else time.time_ns() // 1_000_000
-        self.writer.close(ref, STATUS[state], tags=tags, end_time_ms=end, artifacts=artifacts)
+        self._close(live, state, reason, origin, self._artifacts(live) if state == "complete" else [])
         self._remember()
+
+    def _close(
+        self, live: Live, state: str, reason: str | None, origin: str | None, artifacts: list[Artifact]
+    ) -> None:
+        shown = "running" if state == "interrupted" else state
+        tags = dict(self._run(live, shown, reason, origin).tags)
+        if state == "interrupted":
+            tags["sweep.state"] = state
+        rows = live.history.rows
+        end = rows[-1]["timestamp"] if rows else time.time_ns() // 1_000_000
+        self.writer.close(live.entry.ref, STATUS[state], tags=tags, end_time_ms=end, artifacts=artifacts)
 
     def _artifacts(self, live: Live) -> list[Artifact]:
         folder = live.history.path.parent
         write_json(folder / "config.json", live.config.as_json())
         final = (read_result(folder) or {}).get("final", {})
-        write_json(
-            folder / "confusion_matrix.json", {"classes": live.cell.classes, **final.get("confusion", {})}
-        )
-        names = ["config.json", "confusion_matrix.json", "history.jsonl"]
-        if self.plan.spec.tracking.keep == "all" and (folder / "weights.safetensors").exists():
-            names.append("weights.safetensors")
+        write_json(folder / CONFUSION, final.get("confusion", {}))
+        names = ["config.json", CONFUSION, HISTORY]
+        if self.plan.spec.tracking.keep == "all" and (folder / WEIGHTS).exists():
+            names.append(WEIGHTS)
         return [Artifact(folder / name) for name in names]
 
-    def add_weights(self, ref: str, live: Live) -> None:
+    def add_weights(self, live: Live) -> None:
         """Upload the weights of a trial that is the best of its cell."""
-        path = live.history.path.parent / "weights.safetensors"
+        path = live.history.path.parent / WEIGHTS
         if path.exists():
-            self.started(live)
-            artifacts = [*self._artifacts(live), Artifact(path)]
-            end = live.history.rows[-1]["timestamp"]
-            self.writer.close(
-                ref, "FINISHED", tags={"sweep.state": "complete"}, end_time_ms=end, artifacts=artifacts
-            )
+            self._close(live, "complete", None, None, [*self._artifacts(live), Artifact(path)])
 
     def finish(self, state: str, artifacts: list[Path], patience: float) -> bool:
         """End the sweep's own run and wait for the writer; whether MLflow holds everything."""
@@ -191,13 +205,6 @@ class Tracking:
                 if self.known.get(tracked.ref) != value:
                     file.write(json.dumps(value) + "\n")
                     self.known[tracked.ref] = value
-
-
-def arm(entry: Entry) -> str:
-    """``cefl(gamma=2)``."""
-    from trackers.table import arm_label
-
-    return arm_label(entry.loss, entry.params)
 
 
 def git_tags() -> dict[str, str | None]:

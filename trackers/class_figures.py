@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from trackers.figure_style import blank, is_long, safe, short
+from trackers.figure_style import blank, safe, short, tick_angle
 from trackers.views import ClassesView, ConfusionView
 
 TEXT_CLASSES = 15
@@ -20,24 +20,28 @@ def confusion_matrix(view: ConfusionView) -> go.Figure:
         x=labels,
         y=labels,
         z=view.shares,
-        customdata=view.counts,
+        text=view.counts,
         zmin=0,
         zmax=1,
         autocolorscale=True,
         xgap=1 if few else 0,
         ygap=1 if few else 0,
         hoverongaps=False,
-        texttemplate="%{customdata}" if few else None,
+        texttemplate="%{text}" if few else None,
         textfont={"size": 12 if len(labels) <= 10 else 9},
-        hovertemplate="true: %{y}<br>predicted: %{x}<br>"
-        "%{customdata} images, %{z:.1%} of the class<extra></extra>",
+        hovertemplate="true: %{y}<br>predicted: %{x}<br>%{text} images, %{z:.1%} of the class<extra></extra>",
         colorbar={
-            "thickness": 10,
-            "len": 0.9,
+            "orientation": "h",
+            "thickness": 8,
+            "len": 0.4,
+            "x": 1,
+            "xanchor": "right",
+            "y": 1.01,
+            "yanchor": "bottom",
             "outlinewidth": 0,
             "tickformat": ".0%",
-            "dtick": 0.25,
-            "x": 1.01,
+            "dtick": 0.5,
+            "tickfont": {"size": 11},
         },
     )
     ticks = {
@@ -45,9 +49,9 @@ def confusion_matrix(view: ConfusionView) -> go.Figure:
         "ticktext": [safe(short(t)) for t in view.ticks],
     }
     square = {"type": "category", "showgrid": False, "constrain": "domain", "tickmode": "array", **ticks}
-    figure.update_xaxes(title_text="predicted class", tickangle=-45 if is_long(view.ticks) else 0, **square)
+    figure.update_xaxes(title_text="predicted class", tickangle=tick_angle(view.ticks), **square)
     figure.update_yaxes(title_text="true class", autorange="reversed", scaleanchor="x", **square)
-    figure.updatelaid_out(margin={"l": 10, "r": 10, "t": 14, "b": 10})
+    figure.update_layout(margin={"l": 10, "r": 10, "t": 40, "b": 10})
     return figure
 
 
@@ -84,7 +88,7 @@ def class_distribution(view: ClassesView) -> go.Figure:
                     "symbol": symbol,
                     "size": 8 if few else 5,
                     "color": color,
-                    "line": {"width": 2 if few else 1},
+                    "line": {"width": 2 if "line" in symbol else 0, "color": color},
                 },
                 hovertemplate=f"%{{x}}<br>{name}: %{{y}} images<extra></extra>",
             )
@@ -93,9 +97,9 @@ def class_distribution(view: ClassesView) -> go.Figure:
         "ticktext": [safe(short(t)) for t in view.ticks],
     }
     figure.update_xaxes(type="category", showgrid=False, tickmode="array", **ticks)
-    figure.update_xaxes(tickangle=-45 if is_long(view.ticks) else 0)
+    figure.update_xaxes(tickangle=tick_angle(view.ticks))
     figure.update_yaxes(title_text="images", rangemode="tozero")
-    figure.updatelaid_out(bargap=0.25, showlegend=True)
+    figure.update_layout(bargap=0.25, showlegend=True)
     return figure
 
 

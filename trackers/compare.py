@@ -80,7 +80,10 @@ class ArmSummary:
 
 @dataclass(frozen=True)
 class BestArm:
-    """The leading arm of a cell and the baseline beside it; ``difference`` is ``mean - baseline``."""
+    """The leading arm of a cell and the baseline beside it; ``difference`` is ``mean - baseline``.
+
+    ``candidates`` counts the arms it was picked from, ``most_seeds`` the seeds of the arm that has most.
+    """
 
     summary: ArmSummary
     objective: Objective
@@ -89,6 +92,7 @@ class BestArm:
     baseline_n: int
     difference: float | None
     candidates: int
+    most_seeds: int
     ci_low: float | None = None
     ci_high: float | None = None
     beats_baseline: bool | None = None
@@ -251,4 +255,5 @@ def _best(arms: Sequence[ArmSummary], objective: Objective) -> BestArm:
         baseline_n=0 if baseline is None else baseline.n,
         difference=None if reference is None else mean - reference,
         candidates=sum(1 for arm in arms if arm.n),
+        most_seeds=max(arm.n for arm in arms),
     )

@@ -102,7 +102,7 @@ def blank(height: int) -> go.Figure:
 
 
 def laid_out(figure: go.Figure, height: int) -> go.Figure:
-    return figure.updatelaid_out(
+    return figure.update_layout(
         template=template(),
         height=height,
         margin={"l": 10, "r": 16, "t": 34, "b": 10},
@@ -136,9 +136,12 @@ def draw_baseline(figure: go.Figure, baseline: Reference | None, axis: str) -> N
     )
     place = {"xref": "x domain", "x": 1, "y": baseline.mean, "xanchor": "right", "yanchor": "bottom"}
     if axis == "x":
-        place = {"yref": "y domain", "y": 0, "x": baseline.mean, "xanchor": "left", "yanchor": "bottom"}
+        place = {"yref": "y domain", "y": 1, "x": baseline.mean, "xanchor": "left", "yanchor": "top"}
     figure.add_annotation(text=f"cross-entropy {baseline.mean:.1%}", showarrow=False, **place)
 
 
-def is_long(labels: Sequence[str]) -> bool:
-    return max((len(label) for label in labels), default=0) * len(labels) > 90
+def tick_angle(labels: Sequence[str]) -> int:
+    """Degrees at which these names fit below an axis of half a page."""
+    if max((len(label) for label in labels), default=0) * len(labels) <= 60:
+        return 0
+    return -45 if len(labels) <= 10 else -90

@@ -14,22 +14,20 @@ from trackers.views import Curve, CurvesView, DotsView, GammaView, others_label
 
 
 def metric_against_gamma(view: GammaView, styles: Mapping[str, Style], metric: str) -> go.Figure:
-    """Mean score by gamma, a line for each loss; filled markers are points of the spec, open ones asks."""
+    """Mean score by gamma; filled marks, joined by a line, are points of the spec, open ones are asks."""
     figure = blank(430)
     for number, series in enumerate(view.series):
         style, name = styles[series.loss], safe(others_label(series.loss, series.others))
-        means = [arm.mean for arm in series.arms]
-        line = {"color": style.color, "width": 1.25, "dash": ("solid", "dot", "dashdot")[number % 3]}
+        grid = [(x, arm) for x, arm in zip(series.gammas, series.arms, strict=True) if not arm.asked]
         figure.add_scatter(
-            x=list(series.gammas),
-            y=means,
+            x=[x for x, _ in grid],
+            y=[arm.mean for _, arm in grid],
             mode="lines",
-            line=line,
             opacity=0.45,
-            name=name,
             legendgroup=name,
             showlegend=False,
             hoverinfo="skip",
+            line={"color": style.color, "width": 1.5, "dash": _DASHES[number % len(_DASHES)]},
         )
         ranges = [(x, arm) for x, arm in zip(series.gammas, series.arms, strict=True) if arm.n > 1]
         figure.add_scatter(
@@ -59,13 +57,16 @@ def metric_against_gamma(view: GammaView, styles: Mapping[str, Style], metric: s
     return figure
 
 
-_HIGHLIGHT = "#b5179e"
+_HIGHLIGHT = "#c8379d"
+_DASHES = ("solid", "dot", "dashdot")
 
 
 def training_curves(view: CurvesView, styles: Mapping[str, Style], metric: str) -> go.Figure:
     """Training loss above, the metric below, by epoch; the best arm and cross-entropy stand out."""
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.07)
-    laid_out(figure, 620)
+    laid_out(figure, 680)
+    below = {"y": -0.12, "yanchor": "top", "maxheight": 0.2}
+    figure.update_layout(legend=below, margin={"t": 34})
     order = {"other": 0, "baseline": 1, "best": 2}
     for rank, curve in sorted(enumerate(view.curves), key=lambda each: order[each[1].role]):
         for row, line in ((1, curve.train_loss), (2, curve.metric)):
@@ -90,7 +91,7 @@ def training_curves(view: CurvesView, styles: Mapping[str, Style], metric: str) 
     figure.update_yaxes(title_text="training loss (nats)", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title_text=safe(metric), tickformat=".1~%", row=2, col=1)
     figure.update_xaxes(title_text="epoch", row=2, col=1)
-    figure.updatelaid_out(hovermode="closest")
+    figure.update_layout(hovermode="closest")
     return figure
 
 
@@ -135,7 +136,7 @@ def leaderboard_dots(view: DotsView, styles: Mapping[str, Style], metric: str) -
         tickmode="array",
         tickvals=[row for row, _ in rows],
         ticktext=[safe(short(arm.arm, 34)) for _, arm in rows],
-        range=[len(rows) - 0.4, -0.6],
+        range=[len(rows) - 0.4, -1.2],
         showgrid=False,
     )
     figure.update_xaxes(title_text=safe(metric), tickformat=".1~%")

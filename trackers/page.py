@@ -1,7 +1,7 @@
 """The HTML page of a report: one file that needs no network, whatever names the data brought along.
 
-Three things keep hostile names text: Jinja escapes every value, figures stand in JSON blocks without ``<``, ``>`` and
-``&``, and a Content-Security-Policy lets only the scripts run whose SHA-256 it lists.
+Three things keep hostile names text: Jinja escapes every value, figures stand in JSON blocks without ``<``,
+``>`` and ``&``, and a Content-Security-Policy lets only the scripts run whose SHA-256 it lists.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def policy(scripts: Iterable[str]) -> str:
 
 
 def embedded(value: Any) -> Markup:
-    """JSON that cannot end the script element around it: ``<``, ``>`` and ``&`` become ``\\u003c`` and so on."""
+    """JSON that cannot end the script element around it: ``<`` becomes ``\\u003c``, so do ``>`` and ``&``."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -150,8 +150,8 @@ def _arm_plots(number: int, cell: CellReport, data: ReportData, metric: str) -> 
     gammas = gamma_view(cell.arms)
     if gammas.series:
         caption = (
-            "Marks are means over the seeds, vertical lines their range; filled marks are points of the "
-            "specification, open ones were asked for by the study. " + _BASELINE
+            "Marks are means over the seeds, vertical lines their range; filled marks, joined by a line, are "
+            "points of the specification, open ones were asked for by the study. " + _BASELINE
         )
         yield _plot(
             f"gamma-{number}", "Score against gamma", metric_against_gamma(gammas, styles, where),
@@ -161,14 +161,20 @@ def _arm_plots(number: int, cell: CellReport, data: ReportData, metric: str) -> 
     curves = curves_view(cell.trials, cell.arms, data.objective.metric)
     if curves.curves:
         caption = (
-            "Means over the seeds by epoch. The arm with the highest score and cross-entropy are drawn boldly, "
-            "with the range over their seeds as a band."
+            "Means over the seeds by epoch. The arm with the highest score and cross-entropy are drawn "
+            "boldly, with the range over their seeds as a band. Training losses of different loss functions "
+            "cannot be compared."
         )
         yield _plot(
-            f"curves-{number}", "Training curves", training_curves(curves, styles, curves.metric),
+            f"curves-{number}", "Training curves", training_curves(curves, styles, _panel(curves.metric)),
             caption + _left_out(curves.left_out, "the leading arms"),
             f"Training loss and {curves.metric} by epoch of {wording.counted(len(curves.curves), 'arm')}",
         )  # fmt: skip
+
+
+def _panel(name: str) -> str:
+    split, _, metric = name.partition("/")
+    return f"{metric.replace('_', ' ')}, {'validation' if split == 'val' else split}"
 
 
 _BASELINE = "The dashed line is cross-entropy, the band behind it the range over its seeds."
@@ -190,7 +196,7 @@ def _confusion_plots(number: int, cell: CellReport, data: ReportData) -> Iterabl
         name = {"val": "validation split", "test": "test set"}[view.split]
         yield _plot(
             f"confusion-{number}-{place}", view.arm, confusion_matrix(view),
-            f"{view.arm}, {name}, {wording.counted(view.n, 'seed')} summed.",
+            f"{view.arm}, {name}, {wording.counted(view.n, 'seed')}{' summed' if view.n > 1 else ''}.",
             f"Confusion matrix of {view.arm} on the {name}, {len(view.labels)} classes",
         )  # fmt: skip
 

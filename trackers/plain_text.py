@@ -24,7 +24,7 @@ def as_csv(trials: Sequence[TrialResult]) -> str:
     """
     columns = [str(name) for name in frame(trials).columns]
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text)  # ends lines with CR LF (RFC 4180), and so quotes a CR inside a name
     writer.writerow([harmless(name) for name in columns])
     for trial in trials:
         writer.writerow([harmless(_value(trial, name)) for name in columns])
@@ -32,7 +32,7 @@ def as_csv(trials: Sequence[TrialResult]) -> str:
 
 
 def harmless(value: Any) -> Any:
-    """The value as a cell of a spreadsheet: a text that opens like a formula is quoted, the missing is empty."""
+    """The value as a cell of a spreadsheet: text that opens like a formula is quoted, nothing is empty."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, str) and value.startswith(_FORMULA):
@@ -104,12 +104,12 @@ def _value(trial: TrialResult, column: str) -> Any:
 
 
 def _best_table(cells: Sequence[CellReport]) -> str:
-    header = ("Cell", "Arm", "Score", "Range", "n", "Cross-entropy", "n", "Difference", "Arms")
+    header = ("Cell", "Arm", "Score", "Range", "n", "Cross-entropy", "n", "Difference, points", "Arms")
     rows = [
         (
             cell.info.name, cell.winner.summary.arm, wording.percent(cell.winner.mean),
             wording.spread(cell.winner.summary), cell.winner.summary.n, wording.percent(cell.winner.baseline),
-            cell.winner.baseline_n or "–", wording.points(cell.winner.difference), cell.winner.candidates,
+            cell.winner.baseline_n or "–", wording.signed(cell.winner.difference), cell.winner.candidates,
         )
         for cell in cells
         if cell.winner
@@ -121,11 +121,12 @@ def _leaderboard(cell: CellReport) -> str:
     ranked = [arm for arm in cell.arms if arm.n]
     if not ranked:
         return wording.states(cell.states) or "No trial has started."
-    header = ("Rank", "Arm", "Mean", "SD (points)", "Range", "n", "Trials")
+    header = ("Rank", "Arm", "Mean", "SD, points", "Range", "n", "No result")
     rows = [
         (
-            arm.rank, arm.arm, wording.percent(arm.mean), wording.deviation(arm.std), wording.spread(arm), arm.n,
-            wording.states(arm.states),
+            arm.rank, arm.arm, wording.percent(arm.mean), wording.deviation(arm.std), wording.spread(arm),
+            arm.n,
+            wording.incomplete(arm.states) or "–",
         )
         for arm in ranked[:MOST_ROWS]
     ]  # fmt: skip

@@ -16,8 +16,8 @@ __all__ = ["CellInfo", "ReportData", "write_report"]
 def write_report(folder: Path, data: ReportData) -> list[Path]:
     """Writes ``report.html``, ``results.csv`` and ``report.md`` and returns their paths.
 
-    All three are composed before the first one is written, and each is written aside and renamed: a reader, and a
-    process that dies, never leave or meet half a file. The folder is made where it is missing.
+    All three are composed before the first one is written, and each is written aside and renamed: no reader
+    meets half a file, and no process that dies leaves one. The folder is made where it is missing.
 
     Raises:
         OSError: If the folder cannot be written to.

@@ -53,7 +53,7 @@ class ReportData:
         run_command: Runs or resumes the sweep.
         ui_command: Shows the runs in MLflow.
         confirm_command: Trains the leading arms again with new seeds, ``None`` if there is no such command.
-        best_file: Name of the file beside the report that holds the best configurations, ``None`` without one.
+        best_file: Name of the file beside the report with the best configurations, ``None`` without one.
         best_command: Runs that file.
         created: Time of writing, as it shall be shown.
         duration: Length of the sweep as it shall be shown, such as ``2 h 14 min``.

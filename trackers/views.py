@@ -18,7 +18,9 @@ MOST_CURVES = 20
 MOST_DOTS = 30
 MOST_POINTS = 200
 MOST_EPOCHS = 400
-MOST_TICKS = 25
+ALL_TICKS = 25
+MOST_TICKS = 15
+"""Up to `ALL_TICKS` classes are all named on an axis, of more an even selection of `MOST_TICKS`."""
 
 
 @dataclass(frozen=True)
@@ -178,9 +180,10 @@ def confusion_view(
     members = [trial for trial in trials_by_arm(trials).get(arm_key(arm), []) if trial.confusion.get(split)]
     if not members:
         return None
-    classes = members[0].classes
-    matrices = [each.confusion[split] for each in members if each.classes == classes]
-    order = class_order(train_counts, len(classes))
+    size = len(members[0].confusion[split])
+    matrices = [each.confusion[split] for each in members if len(each.confusion[split]) == size]
+    classes = members[0].classes if len(members[0].classes) == size else tuple(map(str, range(size)))
+    order = class_order(train_counts, size)
     counts = tuple(tuple(sum(int(m[row][column]) for m in matrices) for column in order) for row in order)
     labels = unique_labels([classes[index] for index in order])
     return ConfusionView(arm.arm, split, len(matrices), labels, _ticks(labels), counts, row_shares(counts))
@@ -262,7 +265,8 @@ def _thinned(arms: list[ArmSummary], most: int) -> list[ArmSummary]:
 
 
 def _ticks(labels: Sequence[str]) -> tuple[str, ...]:
-    return tuple(labels[:: math.ceil(len(labels) / MOST_TICKS)]) if labels else ()
+    stride = 1 if len(labels) <= ALL_TICKS else math.ceil(len(labels) / MOST_TICKS)
+    return tuple(labels[::stride])
 
 
 def _has(trial: TrialResult, name: str) -> bool:

@@ -1,7 +1,7 @@
 """Numbers and verdicts in words: the sentences that a report and a terminal print alike.
 
-Before a confirmation no sentence says that one arm is better than another: it says which score is the highest, over
-how many seeds, on which split, by which rule, and what would decide it.
+Before a confirmation no sentence says that one arm is better than another: it says which score is highest,
+over how many seeds, on which split, by which rule, and what would decide it.
 """
 
 from __future__ import annotations
@@ -30,13 +30,12 @@ def percent(share: float | None, digits: int = 1) -> str:
     return "–" if share is None else f"{100 * share:.{digits}f}%"
 
 
-def points(difference: float | None) -> str:
-    """``0.023`` as ``+2.3 points``: percentage points, always with a sign; no sign where it rounds to zero."""
+def signed(difference: float | None) -> str:
+    """``0.023`` as ``+2.3``: percentage points, always with a sign but where they round to zero."""
     if difference is None:
         return "–"
     text = f"{abs(100 * difference):.1f}"
-    sign = "" if text == "0.0" else "+" if difference > 0 else MINUS
-    return f"{sign}{text} points"
+    return text if text == "0.0" else ("+" if difference > 0 else MINUS) + text
 
 
 def deviation(share: float | None) -> str:
@@ -67,6 +66,11 @@ def counted(number: int, noun: str) -> str:
 def states(counts: Mapping[str, int]) -> str:
     """``30 complete, 1 pruned``."""
     return ", ".join(f"{number:,} {state}" for state, number in counts.items())
+
+
+def incomplete(counts: Mapping[str, int]) -> str:
+    """``1 pruned``: the trials that gave no result, empty where all did."""
+    return states({state: number for state, number in counts.items() if state != "complete"})
 
 
 def conditions(cell: CellReport) -> str:
@@ -128,10 +132,11 @@ def verdict(cell: CellReport, objective: Objective) -> str:
     elif arm.loss == "cross_entropy" and not arm.params:
         text += "It is the baseline itself: no other arm scored higher. "
     else:
-        gap = points(winner.difference)
-        text += (
-            f"Cross-entropy has {percent(winner.baseline)} (n = {winner.baseline_n}), a difference of {gap}. "
-        )
+        gap = signed(winner.difference)
+        reference = f"{percent(winner.baseline)} (n = {winner.baseline_n})"
+        text += f"Cross-entropy has {reference}, a difference of {gap} points. "
+    if arm.n < winner.most_seeds:
+        text += f"The leading arm rests on fewer seeds than others, which have up to {winner.most_seeds}. "
     return text + f"A search score on the {split_name(objective)}, not confirmed."
 
 
@@ -140,10 +145,10 @@ def caution(cells: list[CellReport], objective: Objective) -> str:
     most = max((cell.winner.candidates for cell in cells if cell.winner), default=0)
     picked = f"the highest of up to {most:,} scores" if most > 1 else "a single score"
     return (
-        f"These are scores of the search. Each was picked as {picked} on the same images, so it is optimistic: in "
-        "simulations on imbalanced CIFAR-10 by 1.2 to 3.5 points, depending on the validation split. Whether the "
-        "arm is better than cross-entropy, or than the arms next to it, is undecided: before a confirmation, no "
-        "two arms are called different, and no interval is given."
+        f"These are scores of the search. Each was picked as {picked} on the same images, so it is "
+        "optimistic: in simulations on imbalanced CIFAR-10 by 1.2 to 3.5 points, depending on the validation "
+        "split. Whether the arm is better than cross-entropy, or than the arms next to it, is undecided: "
+        "before a confirmation no two arms are called different, and no interval is given."
     )
 
 
@@ -156,9 +161,9 @@ def next_step(confirm_command: str | None) -> str:
 
 
 TEST_WARNING = (
-    "The choice was made on the test set. The specification says so (select: split: test, the protocol of the "
-    "paper), so no images were held back: the scores are optimistic, they are no estimate for new images, and "
-    "they must not be compared with results that were chosen on a validation split."
+    "The choice was made on the test set. The specification says so (select: split: test, the protocol of "
+    "the paper), so no images were held back: the scores are optimistic, they are no estimate for new "
+    "images, and they must not be compared with results that were chosen on a validation split."
 )
 
 

@@ -113,7 +113,7 @@ def report(
     state = read_state(place, name)
     page = report_sweep(place, stored_plan(place, name), state, state.state)
     if page is None:
-        raise InputError(f"{name}: no trial has a result yet; see `sweeps status {name}`")
+        raise InputError(f"{name}: nothing has been started yet; see `sweeps status {name}`")
     files = sorted(str(path) for path in page.parent.iterdir())
     if json:
         print_json({"report": str(page), "files": files})
@@ -123,8 +123,7 @@ def report(
 
 def print_best(home: Home, plan: Plan, json: bool) -> None:
     """The best arm of every cell, as a table or as JSON."""
-    from sweeps.driver import objective
-    from sweeps.results import read_results
+    from sweeps.results import objective, read_results
     from trackers.compare import best as best_arms
 
     winners = best_arms(read_results(home, plan, histories=False), objective(plan))

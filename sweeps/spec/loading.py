@@ -38,7 +38,7 @@ def load_spec(name_or_path: str) -> LoadedSpec:
     shipped = shipped_specs()
     if not path.exists() and name_or_path in shipped:
         path = shipped[name_or_path]
-        return load_text(path.read_text(encoding="utf-8"), f"{name_or_path}.yaml", Path.cwd())
+        return load_text(path.read_text(encoding="utf-8"), name_or_path, Path.cwd())
     if not path.is_file():
         hint = did_you_mean(name_or_path, shipped)
         raise InputError(

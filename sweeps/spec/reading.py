@@ -78,6 +78,11 @@ class _Reader:
     def plain(self, node: yaml.Node, path: Path) -> Any:
         self.nodes += 1
         line = node.start_mark.line + 1
+        if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.startswith("tag:yaml.org,2002:python"):
+            self.problems.append(
+                Problem(dotted(path), f"the tag {node.tag} is not allowed; write a plain value", line)
+            )
+            return None
         if self.nodes > MOST_NODES:
             raise SpecError(
                 self.file, [Problem("", f"more than {MOST_NODES:,} values; are aliases nested?", line)]
@@ -87,11 +92,6 @@ class _Reader:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.plain(item, (*path, index)) for index, item in enumerate(node.value)]
-        if not node.tag.startswith("tag:yaml.org,2002:"):
-            self.problems.append(
-                Problem(dotted(path), f"the tag {node.tag} is not allowed; write a plain value", line)
-            )
-            return None
         try:
             return self.loader.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:

@@ -335,6 +335,18 @@ def test_processes_that_prepare_one_source_at_once_all_get_the_same_cache(
     assert len(list(root.iterdir())) == 1
 
 
+def test_who_finishes_second_uses_the_cache_of_the_first(tmp_path: Path, write_npz: WriteNpz) -> None:
+    source, root = f"npz:{write_npz()}", tmp_path / "data"
+    faster: list[int] = []
+
+    def overtake(done: int, total: int) -> None:
+        faster.append((prepare(source, root) / "meta.json").stat().st_ino)
+
+    folder = prepare(source, root, progress=overtake)
+    assert (folder / "meta.json").stat().st_ino == faster[0]
+    assert list(root.iterdir()) == [folder]
+
+
 def test_a_killed_build_leaves_no_half_cache(tmp_path: Path, write_npz: WriteNpz) -> None:
     source, root = f"npz:{write_npz()}", tmp_path / "data"
     code = (

@@ -218,6 +218,18 @@ def test_large_photos_are_scaled_to_256_pixels_and_cropped_in_the_middle(photos:
         np.testing.assert_allclose(arrays.images[:, 4:-4, 4:-4], 200, atol=3)
 
 
+def test_a_jpeg_that_is_decoded_at_a_fraction_keeps_its_detail(photos: Path) -> None:
+    grain = np.random.default_rng(0).integers(0, 256, (128, 128), dtype=np.uint8)
+    photo = Image.fromarray(grain).resize((1024, 1024), Image.Resampling.NEAREST).convert("RGB")
+    for split in ("train", "test"):
+        for name, options in {"jpg": {"quality": 95}, "png": {}}.items():
+            (photos / split / name).mkdir(parents=True)
+            photo.save(photos / split / name / f"x.{name}", **options)
+    dataset = load(photos)
+    difference = image_of(dataset, "jpg").astype(int) - image_of(dataset, "png")
+    assert np.abs(difference).mean() < 5
+
+
 def test_images_of_several_sizes_below_256_pixels_get_one_square_size(
     photos: Path, write_images: WriteImages
 ) -> None:
@@ -263,15 +275,21 @@ def test_every_unreadable_image_is_listed_with_its_class_and_reason(
     assert "truncated" in lines[1]
 
 
-def test_truncated_photos_are_found_though_their_headers_are_good(photos: Path) -> None:
+@pytest.mark.parametrize("also_an_empty_file", [False, True])
+def test_truncated_photos_are_found_though_their_headers_are_good(
+    photos: Path, also_an_empty_file: bool
+) -> None:
     for name in ("a", "b"):
         (photos / name).mkdir(parents=True)
         for number in range(3):
             Image.effect_noise((320, 300), 80).convert("RGB").save(photos / name / f"{number}.jpg")
     for path in (photos / "a" / "1.jpg", photos / "b" / "2.jpg"):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    if also_an_empty_file:  # found by its header, yet the others are named in the same answer
+        (photos / "b" / "0.jpg").write_bytes(b"")
     message = refusal(photos)
-    assert "2 of 6 images cannot be read" in message
+    assert f"{2 + also_an_empty_file} of 6 images cannot be read" in message
+    assert ("class 'b', b/0.jpg: empty file" in message) == also_an_empty_file
     assert "class 'a', a/1.jpg: image file is truncated" in message
     assert "class 'b', b/2.jpg: image file is truncated" in message
 

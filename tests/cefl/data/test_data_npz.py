@@ -223,6 +223,18 @@ def test_a_damaged_file_is_refused_and_leaves_no_cache(tmp_path: Path, compresse
     assert list((tmp_path / "data").iterdir()) == []
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_the_checksum_of_the_images_is_compared(tmp_path: Path, compressed: bool) -> None:
+    path = tmp_path / "blobs.npz"
+    save = np.savez_compressed if compressed else np.savez
+    save(path, train_images=np.zeros((40, 8, 8, 3), dtype=np.uint8), train_labels=np.arange(40) % 2)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 16] ^= 0xFF  # in the directory of the archive
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="Bad CRC-32"):
+        prepare(f"npz:{path}", tmp_path / "data")
+
+
 def test_a_missing_file_brings_the_name_of_a_similar_one(tmp_path: Path, write_npz: WriteNpz) -> None:
     write_npz("blobs.npz")
     with pytest.raises(DataError, match=r"blob\.npz: cannot be read .*; did you mean 'blobs\.npz'\?"):

@@ -1,0 +1,324 @@
+"""One trial in a folder: its rows, its resume, its key, and that it trains on no image it is judged by."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from cefl import trial
+from cefl.checkpoints import found
+from cefl.config import PLACES, TrialConfig
+from cefl.data import open_dataset, prepare
+from cefl.errors import CeflError, CheckpointError, DataError, ImbalanceError
+from cefl.metrics import classification_metrics, confusion, shot_accuracy
+from cefl.models import build_model
+from cefl.recipes import Recipe
+from cefl.trial import divide, run_trial
+
+RECIPE = Recipe(epochs=4, batch_size=16, learning_rate=0.05, augment="crop", crop_padding=1, milestones=(3,))
+LABELS = np.random.default_rng(5).permutation(np.repeat(np.arange(3), 60))
+Images = NDArray[np.uint8]
+
+
+def patterns(labels: NDArray[np.int64], seed: int) -> Images:
+    """8x8 images with a bright row for their class, under noise."""
+    images = np.random.default_rng(seed).integers(0, 120, (len(labels), 8, 8)).astype(np.uint8)
+    images[np.arange(len(labels)), 2 * labels + 1] += 100
+    return images
+
+
+TRAIN, TEST_LABELS = patterns(LABELS, 0), np.arange(30) % 3
+TEST = patterns(TEST_LABELS, 1)
+MakeConfig = Callable[..., TrialConfig]
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> MakeConfig:
+    """Caches the images given and makes a configuration for them."""
+    serial = itertools.count()
+
+    def make(train: Images = TRAIN, test: Images = TEST, **changes: Any) -> TrialConfig:
+        path = tmp_path / f"data{next(serial)}.npz"
+        np.savez(path, train_images=train, train_labels=LABELS, test_images=test, test_labels=TEST_LABELS)
+        folder = prepare(f"npz:{path}", tmp_path / "cache")
+        config = TrialConfig(
+            data=str(folder), digest=open_dataset(folder).digest, imbalance=6.0, order="ascending",
+            validation={"unused": 10}, model="resnet8", pretrained=False, loss="cefl", params={"gamma": 1.0},
+            seed=0, recipe=RECIPE, precision="float32",
+        )  # fmt: skip
+        return replace(config, **changes)
+
+    return make
+
+
+def run(config: TrialConfig, folder: Path) -> list[dict[str, Any]]:
+    return list(run_trial(config, folder, "cpu"))
+
+
+def untimed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows without clock and speed, which no two runs share."""
+    timed = {"seconds", "images_per_second"}
+    return [
+        {
+            **{key: value for key, value in row.items() if key != "timestamp"},
+            "metrics": {key: value for key, value in row["metrics"].items() if key not in timed},
+        }
+        for row in rows
+    ]
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    mine, yours = (load_file(folder / "weights.safetensors") for folder in (one, other))
+    assert mine.keys() == yours.keys()
+    return all(torch.equal(mine[name], yours[name]) for name in mine)
+
+
+def test_a_trial_gives_one_row_an_epoch_and_tests_at_the_end_alone(
+    configured: MakeConfig, tmp_path: Path
+) -> None:
+    rows = run(configured(), tmp_path / "trial")
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    stamps = [row["timestamp"] for row in rows]
+    assert stamps == sorted(stamps)
+    for row in rows[:3]:
+        assert not [name for name in row["metrics"] if name.startswith("test/")]
+        assert "final" not in row
+        assert {"train/loss", "train/accuracy", "val/balanced_accuracy", "learning_rate"} <= row[
+            "metrics"
+        ].keys()
+    assert {"test/accuracy", "test/macro_f1", "test/recall/0", "val/recall/2"} <= rows[3]["metrics"].keys()
+    assert json.loads(json.dumps(rows)) == rows
+
+
+def test_the_test_set_is_evaluated_every_epoch_where_asked_and_changes_nothing(
+    configured: MakeConfig, tmp_path: Path
+) -> None:
+    config = configured()
+    rows = run(replace(config, test_every_epoch=True), tmp_path / "every")
+    assert all("test/accuracy" in row["metrics"] for row in rows)
+    assert untimed(run(config, tmp_path / "once"))[-1] == untimed(rows)[-1]
+    assert same_weights(tmp_path / "every", tmp_path / "once")
+
+
+def test_the_final_row_agrees_with_the_files_and_the_weights_with_the_predictions(
+    configured: MakeConfig, tmp_path: Path
+) -> None:
+    config, folder = configured(), tmp_path / "trial"
+    final = run(config, folder)[-1]
+    division = divide(config)
+    assert final["final"]["train_counts"] == list(division.train_counts) == [10, 24, 50]
+    assert final["final"]["validation_counts"] == [10, 10, 10]
+    assert final["final"]["classes"] == ["0", "1", "2"]
+    assert final["final"]["precision"] == "float32"
+    with np.load(folder / "predictions.npz", allow_pickle=False) as arrays:
+        saved = dict(arrays)
+    assert saved["test_targets"].tolist() == TEST_LABELS.tolist()
+    assert saved["val_targets"].tolist() == LABELS[division.validation].tolist()
+    for name in ("val", "test"):
+        targets, predictions = saved[f"{name}_targets"], saved[f"{name}_predictions"]
+        assert final["final"]["confusion"][name] == confusion(targets, predictions, 3).tolist()
+        expected = classification_metrics(targets, predictions, 3)
+        expected |= {
+            f"{group}_shot_accuracy": value
+            for group, value in shot_accuracy(targets, predictions, division.train_counts).items()
+        }
+        assert {key: final["metrics"][f"{name}/{key}"] for key in expected} == expected
+    model = build_model("resnet8", 3, 1, 8)
+    model.load_state_dict(load_file(folder / "weights.safetensors"))
+    dataset = open_dataset(Path(config.data))
+    inputs = (torch.from_numpy(TEST)[:, None] / 255 - dataset.mean[0]) / dataset.std[0]
+    with torch.no_grad():
+        guesses = model.eval()(inputs).argmax(dim=1)
+    assert guesses.tolist() == saved["test_predictions"].tolist()
+
+
+def test_weights_are_left_out_where_they_are_not_kept(configured: MakeConfig, tmp_path: Path) -> None:
+    run(configured(keep_weights=False), tmp_path / "trial")
+    names = sorted(path.name for path in (tmp_path / "trial").iterdir() if "checkpoint" not in path.name)
+    assert names == ["predictions.npz"]
+
+
+@pytest.mark.parametrize("share", [1e-12, math.inf], ids=["seldom", "always"])
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_stopped_trial_repeats_its_rows_and_goes_on_to_the_same_weights(
+    configured: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int, share: float
+) -> None:
+    monkeypatch.setattr(trial, "CHECKPOINT_SHARE", share)
+    config = configured()
+    whole = run(config, tmp_path / "whole")
+    stopped = list(itertools.islice(run_trial(config, tmp_path / "stopped", "cpu"), stop))
+    known = 1 if share < 1 else stop
+    assert found(tmp_path / "stopped")[0][0] == known
+    resumed = run(config, tmp_path / "stopped")
+    assert resumed[:known] == stopped[:known], "timestamps and seconds too"
+    assert untimed(resumed) == untimed(whole)
+    assert same_weights(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_a_finished_trial_gives_its_rows_again_and_trains_nothing(
+    configured: MakeConfig, tmp_path: Path
+) -> None:
+    config, folder = configured(), tmp_path / "trial"
+    rows = run(config, folder)
+    written = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert run(config, folder) == rows
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == written
+
+
+def test_a_damaged_checkpoint_costs_epochs_and_changes_no_number(
+    configured: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "CHECKPOINT_SHARE", math.inf)
+    config = configured()
+    whole = run(config, tmp_path / "whole")
+    list(itertools.islice(run_trial(config, tmp_path / "stopped", "cpu"), 3))
+    newest = found(tmp_path / "stopped")[0][1]
+    newest.write_bytes(newest.read_bytes()[:-9])
+    assert untimed(run(config, tmp_path / "stopped")) == untimed(whole)
+    assert same_weights(tmp_path / "whole", tmp_path / "stopped")
+
+
+def shuffled(images: Images, which: NDArray[np.int64]) -> Images:
+    """The pixels of some images in another order, which leaves mean and deviation of all as they are."""
+    changed, random = images.copy(), np.random.default_rng(9)
+    for index in which:
+        changed[index] = random.permuted(images[index].ravel()).reshape(images.shape[1:])
+    return changed
+
+
+@pytest.mark.parametrize("rule", [{"unused": 10}, {"holdout": 0.2}])
+def test_no_validation_unused_or_test_image_reaches_the_weights(
+    configured: MakeConfig, tmp_path: Path, rule: dict[str, float]
+) -> None:
+    """Other pixels in all images but the training images give the same weights, to the last bit."""
+    config = configured(validation=rule)
+    division = divide(config)
+    assert division.validation is not None
+    assert not set(division.train) & set(division.validation)
+    others = np.setdiff1d(np.arange(len(LABELS)), division.train)
+    assert set(division.validation) <= set(others)
+    changed = configured(shuffled(TRAIN, others), 255 - TEST, validation=rule)
+    assert changed.digest != config.digest
+    rows, changed_rows = run(config, tmp_path / "a"), run(changed, tmp_path / "b")
+    assert same_weights(tmp_path / "a", tmp_path / "b")
+    losses = [[row["metrics"]["train/loss"] for row in each] for each in (rows, changed_rows)]
+    assert losses[0] == losses[1]
+    for name in ("val/loss", "test/loss"):
+        assert rows[-1]["metrics"][name] != changed_rows[-1]["metrics"][name]
+    one = configured(shuffled(TRAIN, division.train[:1]), validation=rule)
+    run(one, tmp_path / "c")
+    assert not same_weights(tmp_path / "a", tmp_path / "c"), "this test could not see a training image"
+
+
+def test_without_validation_every_image_of_the_tail_trains(configured: MakeConfig, tmp_path: Path) -> None:
+    rows = run(configured(validation="none"), tmp_path / "trial")
+    assert rows[-1]["final"]["train_counts"] == [10, 24, 60]
+    assert not [name for row in rows for name in row["metrics"] if name.startswith("val/")]
+
+
+def test_seeds_give_other_subsets_and_other_weights(configured: MakeConfig, tmp_path: Path) -> None:
+    config = configured()
+    for seed in (0, 1):
+        run(replace(config, seed=seed), tmp_path / str(seed))
+    assert not same_weights(tmp_path / "0", tmp_path / "1")
+    assert divide(config).train.tolist() != divide(replace(config, seed=1)).train.tolist()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        ({"digest": "0" * 64}, DataError, "digest"),
+        ({"imbalance": 61.0}, ImbalanceError, "at most 60"),
+        ({"recipe": replace(RECIPE, batch_size=85)}, CeflError, "got 85 > 84"),
+        ({"data": "/nowhere"}, DataError, "nowhere"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_the_call_and_nothing_is_written(
+    configured: MakeConfig, tmp_path: Path, changes: dict[str, Any], error: type[CeflError], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        run_trial(configured(**changes), tmp_path / "trial", "cpu")
+    assert not (tmp_path / "trial").exists()
+
+
+def test_a_folder_of_another_trial_is_refused(configured: MakeConfig, tmp_path: Path) -> None:
+    config = configured()
+    run(config, tmp_path / "trial")
+    with pytest.raises(CheckpointError, match=config.key()):
+        run_trial(replace(config, seed=1), tmp_path / "trial", "cpu")
+
+
+DECISIVE: dict[str, Any] = {
+    "digest": "other", "imbalance": 7.0, "order": "descending", "validation": {"unused": 9},
+    "model": "resnet14", "pretrained": True, "loss": "cefl2", "params": {"gamma": 1.5}, "seed": 1,
+    "precision": "bf16", "recipe": replace(RECIPE, epochs=5),
+}  # fmt: skip
+RECIPES: dict[str, Any] = {
+    "epochs": 5, "batch_size": 17, "learning_rate": 0.06, "momentum": 0.8, "weight_decay": 0.0,
+    "milestones": (2,), "decay": 0.2, "warmup_epochs": 1, "augment": "none", "crop_padding": 2,
+    "image_size": 16,
+}  # fmt: skip
+CONFIG = TrialConfig(
+    data="here", digest="some", imbalance=6.0, order="ascending", validation={"unused": 10}, model="resnet8",
+    pretrained=False, loss="cefl", params={"gamma": 1.0}, seed=0, recipe=RECIPE,
+)  # fmt: skip
+
+
+def test_the_key_changes_with_everything_that_decides_and_with_nothing_else() -> None:
+    assert DECISIVE.keys() | set(PLACES) == {field.name for field in fields(TrialConfig)}
+    assert RECIPES.keys() == {field.name for field in fields(Recipe)}
+    variants = [replace(CONFIG, **{name: value}) for name, value in DECISIVE.items() if name != "recipe"]
+    variants += [replace(CONFIG, recipe=replace(RECIPE, **{name: value})) for name, value in RECIPES.items()]
+    keys = [CONFIG.key(), *(variant.key() for variant in variants)]
+    assert len(set(keys)) == len(keys) == len(DECISIVE) + len(RECIPES)
+    assert all(len(key) == 12 and int(key, 16) >= 0 for key in keys)
+    elsewhere = replace(CONFIG, data="there", test_every_epoch=True, keep_weights=False)
+    assert elsewhere.key() == CONFIG.key()
+
+
+def test_the_key_is_of_values_not_of_how_they_are_written() -> None:
+    whole = replace(CONFIG, imbalance=6, params={"gamma": 1}, recipe=replace(RECIPE, weight_decay=0))
+    assert whole.key() == replace(CONFIG, recipe=replace(RECIPE, weight_decay=-0.0)).key()
+    assert TrialConfig.from_json(json.loads(json.dumps(CONFIG.as_json()))) == CONFIG
+    natural = replace(CONFIG, imbalance=None)
+    assert natural.key() == replace(natural, order="descending").key() != CONFIG.key()
+
+
+def test_the_key_of_a_configuration_stays_what_it_was() -> None:
+    """Results are found again by their keys: raise `NUMERICS` when they must not be, and this with it."""
+    assert CONFIG.key() == "114f8f99e8b8"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"loss": "cefl3"}, "loss is one of cross_entropy"),
+        ({"params": {"gamma": -1.0}}, r"0 <= params.gamma < inf.*-1.0"),
+        ({"params": {"gamma": math.nan}}, "nan"),
+        ({"params": {"gamma": "2"}}, "'2'"),
+        ({"params": {"alpha": 1.0}}, "params of cefl are gamma"),
+        ({"model": "resnet19"}, "resnet19"),
+        ({"order": "random"}, "random"),
+        ({"precision": "fp16"}, "fp16"),
+        ({"seed": -1}, "seed=-1"),
+    ],
+)
+def test_a_configuration_that_breaks_a_rule_cannot_exist(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(CeflError, match=said):
+        replace(CONFIG, **changes)
+
+
+def test_all_broken_rules_are_named_at_once() -> None:
+    with pytest.raises(CeflError, match=r"model is.*order is.*seed is.*seed=-1"):
+        replace(CONFIG, model="resnet19", order="sideways", seed=-1)

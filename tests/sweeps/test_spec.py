@@ -1,0 +1,153 @@
+"""Wrong specifications are refused with every problem at once; right ones are frozen values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pydantic
+import pytest
+
+from sweeps.errors import InputError, SpecError
+from sweeps.spec import load_spec, load_text, shipped_specs
+
+RIGHT = """\
+name: right
+data: digits
+depth: 8
+losses: [cross_entropy, {loss: cefl, gamma: [1, 2]}]
+"""
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        load_text(text, "s.yaml", Path())
+    return str(caught.value).splitlines()
+
+
+def test_shorthands_stand_for_lists() -> None:
+    spec = load_text(RIGHT + "seeds: 3\n", "s.yaml", Path()).spec
+    assert spec.seeds == [0, 1, 2]
+    assert spec.data is not None
+    assert spec.data[0].source == "digits"
+    assert spec.losses is not None
+    assert [entry.loss for entry in spec.losses] == ["cross_entropy", "cefl"]
+
+
+def test_a_specification_is_frozen() -> None:
+    spec = load_text(RIGHT, "s.yaml", Path()).spec
+    with pytest.raises(pydantic.ValidationError):
+        spec.name = "other"
+
+
+def test_every_problem_is_told_at_once_with_line_and_path() -> None:
+    text = (
+        "name: s\ndata: digits\ndepth: 8\nepohcs: 3\nlosses:\n  - loss: focal\n    gamma: [x]\n"
+        "study: {losses: [cefl], gamma: [5, 0], asks: 2}\nrecipe: {preset: cifr}\n"
+    )
+    assert problems(text) == [
+        "s.yaml:4: epohcs: unknown key 'epohcs'; known are name, data, model, depth, pretrained, losses, cells, seeds, study,"
+        " recipe, validation, select, resources, tracking",
+        "s.yaml:7: losses[0].gamma[0]: 'x' is not a number",
+        "s.yaml:9: recipe.preset: 'cifr' is not one of cifar, crop-disease, mushroom, digits, did you mean 'cifar'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("depht: 8", "depht: unknown key 'depht', did you mean 'depth'?"),
+        ("recipe: {epoch: 3}", "recipe.epoch: unknown key 'epoch', did you mean 'epochs'?"),
+        ("recipe: {epochs: 1e-4}", "recipe.epochs: 0.0001 is not a whole number"),
+        ("recipe: {learning_rate: 0}", "recipe.learning_rate: must be > 0, but got 0"),
+        ("select: {metric: acuracy}", "did you mean 'accuracy'?"),
+        ("select: {split: train}", "'train' is not one of validation, test"),
+        ("seeds: [1, 1]", "seeds[1]: 1 is listed twice; keep one"),
+        ("seeds: []", "seeds: must not be empty"),
+        ("seeds: 0", "seeds: must be a list or a number of seeds, at least 1, but got 0"),
+        ("resources: {gpus: 1.5}", "must be a share of one GPU in [0, 1] or a whole number, but got 1.5"),
+        ("resources: {cpus: true}", "resources.cpus: True is not a number"),
+        ("validation: {unusd: 3}", "did you mean 'unused'?"),
+        ("validation: {holdout: 2}", "holdout"),
+        (
+            "study: {losses: [cross_entropy], asks: 1}",
+            "cross_entropy has no parameter to search; leave it out",
+        ),
+        ("study: {losses: [cefl2], asks: 1}", "cefl2 is not among the sweep's `losses`; add it there"),
+        ("study: {losses: [cefl], asks: 1, gamma: [.nan, 2]}", "must be a finite number, but got nan"),
+        (
+            "study: {losses: [cefl], asks: 1, gamma: [3, 1]}",
+            "`low < high` must hold, but got (low=3, high=1)",
+        ),
+        ("tracking: {keep: some}", "'some' is not one of best, all, none"),
+    ],
+)
+def test_a_wrong_block_is_told_with_its_rule(change: str, expected: str) -> None:
+    found = problems(RIGHT + change + "\n")
+    assert any(expected in line for line in found), found
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ("[]", "losses: must not be empty"),
+        ("[cross_entropi]", "did you mean 'cross_entropy'?"),
+        ("[{loss: cefl, gamma: -1}]", "losses[0].gamma: must be >= 0, but got -1"),
+        ("[{loss: cefl, gamma: .nan}]", "losses[0].gamma: must be a finite number, but got nan"),
+        ("[{loss: cefl, gamma: .inf}]", "losses[0].gamma: must be a finite number, but got inf"),
+        ("[{loss: cefl, gamma: []}]", "losses[0].gamma: must not be empty"),
+        ("[{loss: cefl, alpha: 1}]", "losses[0].alpha: cefl has no alpha; leave it out"),
+        ("[{loss: cross_entropy, gamma: 1}]", "losses[0].gamma: cross_entropy has no gamma; leave it out"),
+        ("[{loss: focal, alpha: 0}]", "losses[0].alpha: must be > 0, but got 0"),
+        ("[{loss: cefl, gamma: [1, 1.0]}]", "the arm cefl gamma 1 is listed twice; keep one"),
+        ("[cefl, {loss: cefl, gamma: 2}]", "the arm cefl gamma 2 is listed twice; keep one"),
+        ("[{gamma: 2}]", "losses[0].loss: is required"),
+    ],
+)
+def test_a_wrong_loss_is_told_with_its_rule(losses: str, expected: str) -> None:
+    found = problems(f"name: s\ndata: digits\ndepth: 8\nlosses: {losses}\n")
+    assert any(expected in line for line in found), found
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "a specification is a mapping"),
+        ("- 1\n", "a specification is a mapping"),
+        ("name: a b\ndata: digits\ndepth: 8\nlosses: cefl\n", "'a b' is not a name"),
+        ("data: digits\ndepth: 8\nlosses: cefl\n", "name: is required"),
+        ("name: s\ndepth: 8\nlosses: cefl\n", "data: is required"),
+        ("name: s\ndata: digits\nlosses: cefl\n", "give one of `model` and `depth`"),
+        ("name: s\ndata: digits\ndepth: 9\nlosses: cefl\n", "no model has depth 9; there are 8, 14, 18"),
+        ("name: s\ndata: digits\nmodel: resnet21\nlosses: cefl\n", "'resnet21' is not one of"),
+        (
+            "name: s\ndata: [{source: digits, imbalance: 0.5}]\ndepth: 8\nlosses: cefl\n",
+            "must be >= 1, but got 0.5",
+        ),
+        ("name: s\ndata: [{source: digits, imbalance: [2, 2]}]\ndepth: 8\nlosses: cefl\n", "listed twice"),
+        ("name: s\ndata: digits\ncells: []\n", "cells: must not be empty"),
+        (
+            "name: s\ndata: digits\ncells: [{data: digits, depth: 8, losses: [cefl]}]\n",
+            "data: cannot stand beside `cells`; move it into them",
+        ),
+    ],
+)
+def test_a_wrong_whole_is_told(text: str, expected: str) -> None:
+    assert any(expected in line for line in problems(text)), problems(text)
+
+
+def test_shipped_specifications_are_there_and_valid() -> None:
+    shipped = shipped_specs()
+    assert {"quickstart", "cifar10-lt"} <= shipped.keys()
+    for name in shipped:
+        loaded = load_spec(name)
+        assert loaded.spec.name == name
+        assert f"sweeps run {name}" in loaded.text.splitlines()[0], (
+            "the file opens with the command that runs it"
+        )
+
+
+def test_a_missing_file_says_what_there_is() -> None:
+    with pytest.raises(InputError, match="did you mean 'quickstart'.*shipped are"):
+        load_spec("quickstat")

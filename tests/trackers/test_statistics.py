@@ -1,0 +1,97 @@
+"""The primitives against SciPy, tables and hand calculations."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from trackers.statistics import holm, paired_t, t_interval
+
+
+def test_the_interval_of_a_hand_calculation() -> None:
+    # mean 3, deviation sqrt(2.5), t(0.975, 4) = 2.776445 from a table
+    interval = t_interval([1, 2, 3, 4, 5])
+    assert interval is not None
+    half = 2.776445 * math.sqrt(2.5) / math.sqrt(5)
+    assert interval == pytest.approx((3 - half, 3 + half), abs=1e-5)
+
+
+def test_a_higher_level_gives_a_wider_interval() -> None:
+    narrow, wide = t_interval([0.1, 0.3, 0.2], 0.9), t_interval([0.1, 0.3, 0.2], 0.99)
+    assert narrow is not None
+    assert wide is not None
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+@pytest.mark.parametrize("values", [[0.5], [0.5, 0.5, 0.5], [0.1 + 0.2, 0.3]])
+def test_one_value_or_no_deviation_has_no_interval(values: list[float]) -> None:
+    assert t_interval(values) is None
+
+
+def test_the_interval_covers_the_mean_in_95_of_100_samples_of_five() -> None:
+    rng = np.random.default_rng(20)
+    samples = rng.normal(0.6, 0.007, (2500, 5))
+    intervals = [t_interval(list(sample)) for sample in samples]
+    covered = np.mean(
+        [interval is not None and interval.low <= 0.6 <= interval.high for interval in intervals]
+    )
+    assert 0.93 <= covered <= 0.97
+
+
+def test_the_paired_test_equals_scipys_test_of_related_samples() -> None:
+    rng = np.random.default_rng(1)
+    arm, baseline = rng.normal(0.62, 0.01, 5), rng.normal(0.6, 0.01, 5)
+    result = paired_t(list(arm - baseline))
+    expected = stats.ttest_rel(arm, baseline)
+    assert result.mean == pytest.approx(float(np.mean(arm - baseline)))
+    assert result.p == pytest.approx(float(expected.pvalue))
+    assert result.interval == pytest.approx(tuple(expected.confidence_interval(0.95)))
+
+
+def test_the_paired_test_of_a_hand_calculation() -> None:
+    # differences 1, 2, 3: mean 2, standard error 1/sqrt(3), t = 3.4641 with 2 degrees of freedom
+    t = 2 * math.sqrt(3)
+    assert paired_t([1, 2, 3]).p == pytest.approx(1 - t / math.sqrt(2 + t * t))  # closed form for 2 degrees
+
+
+@pytest.mark.parametrize("differences", [[0.02, 0.02, 0.02], [0.0, 0.0], [0.1], [0.9 - 0.88, 0.62 - 0.6]])
+def test_without_deviation_a_difference_stays_undecided(differences: list[float]) -> None:
+    result = paired_t(differences)
+    assert result.mean == pytest.approx(sum(differences) / len(differences))
+    assert result.interval is None
+    assert result.p is None
+
+
+def test_the_paired_test_is_wrong_in_5_of_100_null_samples() -> None:
+    rng = np.random.default_rng(3)
+    pvalues = [paired_t(list(sample)).p for sample in rng.normal(0, 0.005, (2000, 5))]
+    assert 0.035 <= np.mean([p is not None and p < 0.05 for p in pvalues]) <= 0.065
+
+
+def test_holm_of_a_hand_calculation_keeps_the_order_given() -> None:
+    # sorted .01 .02 .03 .04, times 4 3 2 1 = .04 .06 .06 .04, made monotone .04 .06 .06 .06
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.6, 0.7]) == pytest.approx([1.0, 1.0])
+    assert holm([]) == []
+
+
+def test_an_undecided_test_stays_undecided_and_counts() -> None:
+    assert holm([0.02, None]) == [pytest.approx(0.04), None]
+
+
+@pytest.mark.parametrize("values", [[], [0.1, float("nan")], [float("inf"), 1.0]])
+def test_values_that_are_no_finite_sample_are_refused(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="finite numbers"):
+        t_interval(values)
+    with pytest.raises(ValueError, match="finite numbers"):
+        paired_t(values)
+
+
+def test_a_level_or_a_p_value_outside_its_range_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"0 < level < 1.*level=95"):
+        t_interval([1.0, 2.0], level=95)
+    with pytest.raises(ValueError, match=r"0 <= p <= 1.*p=1.2"):
+        holm([1.2])

@@ -17,9 +17,9 @@ from filelock import FileLock
 
 from cefl.catalog import LOSSES
 from cefl.config import TrialConfig
+from sweeps.entries import Entry, entry_of, next_attempt
 from sweeps.history import History, is_finite, read_history, read_result, score, write_result
 from sweeps.home import Home
-from sweeps.entries import Entry, entry_of, next_attempt
 from sweeps.ledger import Ledger
 from sweeps.plan import Cell, Plan, PlannedTrial
 from sweeps.results import asked_for

@@ -183,7 +183,7 @@ def make_executor(loaded: LoadedSpec, options: Options) -> Executor:
     if options.executor == "inline":
         from sweeps.executors.inline import InlineExecutor
 
-        return InlineExecutor()
+        return InlineExecutor(loaded.spec.resources)
     from sweeps.executors.ray_tune import RayExecutor
 
     resources = loaded.spec.resources

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.conductor import DIVERGED, Live
+from sweeps.entries import entry_of
 from sweeps.errors import EnvironmentProblem
 from sweeps.history import HISTORY, History, read_result, score
 from sweeps.home import Home, write_json
-from sweeps.entries import Entry, entry_of
 from sweeps.ledger import Ledger
 from sweeps.plan import Plan
 from sweeps.results import describe

@@ -7,6 +7,7 @@ import traceback
 
 from cefl.errors import CeflError
 from sweeps.conductor import Assignment, Conductor
+from sweeps.spec.model import Resources
 
 POLL_SECONDS = 0.5  # While other sweeps train what is left.
 
@@ -15,6 +16,9 @@ class InlineExecutor:
     """Runs trials in the driver's process and thread."""
 
     slots = 1
+
+    def __init__(self, resources: Resources) -> None:
+        self.threads = max(1, int(resources.cpus))  # As a worker of Ray has: the numbers are the same.
 
     def run(self, conductor: Conductor) -> None:
         """Execute until nothing is left, or the conductor is told to stop."""
@@ -27,8 +31,11 @@ class InlineExecutor:
             self._train(conductor, assignment)
 
     def _train(self, conductor: Conductor, assignment: Assignment) -> None:
+        import torch
+
         from cefl.trial import run_trial
 
+        torch.set_num_threads(self.threads)
         error, retry = None, True
         try:
             for row in run_trial(assignment.config, assignment.folder):

@@ -1,0 +1,254 @@
+"""Sweeps by the in-process executor: real training, real ledger, real MLflow database."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from small_data import write_stripes
+
+from sweeps.cli import main
+from sweeps.home import Home
+from sweeps.snapshot import read_ledger
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def sweeps(*arguments: object) -> int:
+    """Exit code of a command, run in this process."""
+    before = sys.argv
+    sys.argv = ["sweeps", *map(str, arguments)]
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        sys.argv = before
+    return 0
+
+
+def run(spec: Path, home: Path, *more: str) -> int:
+    return sweeps("run", spec, "--home", home, "--executor", "inline", *more)
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
+    """What a command prints as JSON."""
+    capsys.readouterr()
+    assert sweeps(*arguments, "--json") == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def histories(home: Path) -> dict[str, list[dict[str, float]]]:
+    """Numbers of every epoch of every trial, but for its timing."""
+    timing = {"seconds", "images_per_second"}
+    return {
+        path.parent.name: [
+            {name: value for name, value in json.loads(line)["metrics"].items() if name not in timing}
+            for line in path.read_text().splitlines()
+        ]
+        for path in (home / "trials").glob("*/history.jsonl")
+    }
+
+
+def test_the_same_again_trains_nothing_and_one_gamma_more_trains_that_alone(
+    small_spec: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(small_spec, home) == 0
+    assert "trained now    3 trials; sweep small is done" in capsys.readouterr().out
+    first = histories(home)
+    assert len(first) == 3
+    assert run(small_spec, home) == 0
+    assert "trained now    0 trials" in capsys.readouterr().out
+    small_spec.write_text(small_spec.read_text().replace("[1, 2]", "[1, 2, 3]"))
+    assert run(small_spec, home) == 0
+    assert "trained now    1 trials" in capsys.readouterr().out
+    assert first.items() <= histories(home).items(), "what was there has not changed"
+    status = told(capsys, "status", "small", "--home", home)
+    assert status["trials"] == {
+        "total": 4,
+        "waiting": 0,
+        "running": 0,
+        "complete": 4,
+        "pruned": 0,
+        "failed": 0,
+    }
+
+
+def test_the_ledger_says_what_optuna_says(small_spec: Path, home: Path) -> None:
+    small_spec.write_text(small_spec.read_text() + "study: {losses: cefl, gamma: [0, 5], asks: 2}\n")
+    assert run(small_spec, home) == 0
+    url = Home(home).optuna_url
+    rows = read_ledger(url, "small")
+    assert len(rows) == 5
+    for name in optuna.get_all_study_names(url):
+        trials = optuna.load_study(study_name=name, storage=url).trials
+        mine = [row for row in rows if row.study == name]
+        assert [(row.number, row.state, row.value, row.attrs) for row in mine] == [
+            (trial.number, trial.state.name.lower(), trial.value, trial.user_attrs) for trial in trials
+        ]
+        for trial in trials:
+            assert trial.params == trial.user_attrs["params"]
+            assert trial.user_attrs["key"]
+    asked = [row for row in rows if row.attrs["kind"] == "ask"]
+    assert len(asked) == 2
+    assert len({row.attrs["params"]["gamma"] for row in asked}) == 2, "a draw is not repeated"
+
+
+def test_every_trial_is_one_mlflow_run_with_its_epochs(small_spec: Path, home: Path) -> None:
+    from trackers.readback import read_mlflow
+
+    assert run(small_spec, home) == 0
+    trials = read_mlflow(Home(home).mlflow_uri, "small")
+    assert [trial.state for trial in trials] == ["complete"] * 3
+    numbers = histories(home)
+    for trial in trials:
+        assert [row["epoch"] for row in trial.history] == [1, 2]
+        for row, mine in zip(trial.history, numbers[trial.key], strict=True):
+            assert mine.items() <= row["metrics"].items()
+
+
+def test_fresh_trains_again_beside_and_finds_the_same_numbers(
+    small_spec: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(small_spec, home) == 0
+    capsys.readouterr()
+    assert run(small_spec, home, "--fresh") == 0
+    shown = capsys.readouterr().out
+    assert "same to the last bit" in shown
+    assert shown.count(" yes") == 3
+    assert len(list((home / "trials").glob("*-fresh1"))) == 3
+    assert told(capsys, "status", "small", "--home", home)["trials"]["complete"] == 3, "counts are by key"
+
+
+def test_another_sweep_takes_over_what_is_trained(
+    small_spec: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(small_spec, home) == 0
+    before = histories(home)
+    assert run(small_spec, home, "--name", "second") == 0
+    assert histories(home) == before
+    rows = read_ledger(Home(home).optuna_url, "second")
+    assert [row.attrs["origin"] for row in rows] == ["small"] * 3
+    capsys.readouterr()
+    assert run(home / "sweeps" / "small" / "report" / "best.yaml", home) == 0
+    assert "trained now    0 trials; sweep small-best is done" in capsys.readouterr().out
+
+
+DRIVER = """
+import sys
+from sweeps.cli import main
+sys.argv = ["sweeps", "run", sys.argv[1], "--home", sys.argv[2], "--executor", "inline"]
+main()
+"""
+
+
+@pytest.fixture
+def killed(small_spec: Path, home: Path) -> Iterator[Path]:
+    """A sweep whose driver was killed as soon as its second trial had an epoch."""
+    small_spec.write_text(small_spec.read_text().replace("epochs: 2", "epochs: 6"))
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(small_spec), str(home)], stderr=subprocess.DEVNULL
+    )
+    while len(list((home / "trials").glob("*/history.jsonl"))) < 2:
+        assert driver.poll() is None, "the driver ended by itself"
+    driver.kill()
+    driver.wait()
+    yield home
+
+
+def test_a_killed_driver_loses_nothing_and_doubles_nothing(
+    small_spec: Path, killed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from trackers.readback import read_mlflow
+
+    assert told(capsys, "status", "small", "--home", killed)["state"] == "interrupted"
+    assert run(small_spec, killed) == 0
+    rows = read_ledger(Home(killed).optuna_url, "small")
+    assert [row.state for row in rows] == ["complete"] * 3, "no trial is running, none stands twice"
+    undisturbed = tmp_path / "undisturbed"
+    assert run(small_spec, undisturbed) == 0
+    assert histories(killed) == histories(undisturbed), "the same to the last bit"
+    trials = read_mlflow(Home(killed).mlflow_uri, "small")
+    assert [[row["epoch"] for row in trial.history] for trial in trials] == [list(range(1, 7))] * 3
+
+
+def test_a_diverged_trial_fails_and_is_never_ranked(
+    small_spec: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = small_spec.read_text().replace("batch_size: 16", "batch_size: 16, learning_rate: 1.0e+30")
+    small_spec.write_text(text)
+    assert run(small_spec, home) == 4, "none succeeded"
+    assert told(capsys, "best", "small", "--home", home) == []
+    found = told(capsys, "trials", "small", "--home", home)
+    assert {trial["state"] for trial in found} == {"failed"}
+
+
+def test_a_sweep_that_another_process_drives_is_refused(
+    small_spec: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = Home(home)
+    place.create()
+    with place.driving("small"):
+        assert run(small_spec, home) == 6
+    assert "being driven by process" in capsys.readouterr().err
+
+
+def test_a_change_that_would_mix_what_cannot_be_compared_is_refused(
+    small_spec: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(small_spec, home) == 0
+    before = read_ledger(Home(home).optuna_url, "small")
+    small_spec.write_text(small_spec.read_text().replace("epochs: 2", "epochs: 3"))
+    assert run(small_spec, home) == 2
+    message = capsys.readouterr().err
+    assert "recipe.epochs was 2, now 3" in message
+    assert "--name" in message
+    assert read_ledger(Home(home).optuna_url, "small") == before
+
+
+def test_the_documented_keys_are_printed(
+    small_spec: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(small_spec, home) == 0
+    at = ("--home", home)
+    status = told(capsys, "status", "small", *at)
+    assert list(status) == ["name", "state", "trials", "cells"]
+    assert list(status["trials"]) == ["total", "waiting", "running", "complete", "pruned", "failed"]
+    trial = told(capsys, "trials", "small", *at)[0]
+    assert (
+        list(trial)
+        == (
+            "key study number state dataset imbalance order model depth pretrained loss params seed epochs run_id metrics"
+        ).split()
+    )
+    assert trial["run_id"], "the MLflow run is known"
+    best = told(capsys, "best", "small", *at)[0]
+    assert (
+        list(best)
+        == (
+            "dataset imbalance order model depth pretrained loss params metric split mean std n ci_low ci_high baseline"
+            " difference beats_baseline unique_best ties"
+        ).split()
+    )
+    assert best["split"] == "validation"
+    assert best["ci_low"] is best["beats_baseline"] is best["ties"] is None
+    assert [row["name"] for row in told(capsys, "list", *at)] == ["small"]
+
+
+def test_a_class_without_images_is_refused_with_the_largest_ratio(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str], small_spec: Path
+) -> None:
+    write_stripes(tmp_path / "stripes.npz", per_class=30)
+    small_spec.write_text(small_spec.read_text().replace("imbalance: 4", "imbalance: 100"))
+    assert run(small_spec, home) == 2
+    assert "at most 24 will do" in capsys.readouterr().err
+    assert not (home / "optuna.db").exists()

@@ -1,0 +1,82 @@
+"""The README is true: its commands exist, its examples run, its specification is valid."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweeps.spec import load_text, shipped_specs
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def verbs() -> list[str]:
+    shown = subprocess.run(
+        [sys.executable, "-m", "sweeps", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    return re.findall(r"^  ([a-z]+) ", shown.split("Commands:")[1], re.MULTILINE)
+
+
+def test_every_command_stands_in_the_readme_and_no_other() -> None:
+    found = verbs()
+    assert {"run", "plan", "init", "doctor"} <= set(found)
+    table = re.findall(r"^\| `sweeps ([a-z]+)", README, re.MULTILINE)
+    assert sorted(table) == sorted(found)
+
+
+def test_every_command_in_a_block_is_one() -> None:
+    used = re.findall(r"^\$ uv run sweeps ([a-z]+)", "\n".join(blocks("console")), re.MULTILINE)
+    assert used
+    assert set(used) <= set(verbs())
+
+
+@pytest.mark.parametrize(
+    "verb", ["init", "plan", "run", "status", "list", "trials", "best", "report", "ui", "doctor", "schema"]
+)
+def test_every_command_has_help(verb: str) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "sweeps", verb, "--help"], capture_output=True, text=True, check=True
+    )
+    assert "Usage:" in shown.stdout
+    assert len(shown.stdout.splitlines()) > 5
+
+
+def test_the_specification_is_valid() -> None:
+    (example,) = blocks("yaml")
+    assert load_text(example, "README.md", ROOT).spec.name == "mine"
+
+
+def test_shipped_specifications_are_named() -> None:
+    shipped = shipped_specs()
+    assert shipped
+    for name in shipped:
+        assert f"`{name}`" in README
+
+
+def test_the_python_example_runs() -> None:
+    (example,) = blocks("python")
+    subprocess.run([sys.executable, "-c", example], check=True, cwd=ROOT)
+
+
+def test_the_training_command_runs(tmp_path: Path) -> None:
+    command = re.search(r"uv run python (-m cefl\.train .*)", README)
+    assert command is not None
+    done = subprocess.run(
+        [sys.executable, *command[1].split(), "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    assert "test, last epoch" in done.stdout
+
+
+def test_the_test_command_is_what_ci_runs() -> None:
+    assert "$ uv run pytest" in README
+    assert "\nuv run pytest\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")

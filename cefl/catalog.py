@@ -1,4 +1,4 @@
-"""What there is to choose from, as plain data: importing this costs nothing, so a specification can be checked without torch."""
+"""What there is to choose from, as plain data: a specification can be checked without torch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PRECISIONS = ("auto", "bf16", "float32")
 """``auto`` is bf16 where the processor computes it natively, else float32."""
 
 ORDERS = ("ascending", "descending")
-"""Which class is the rarest: ``ascending`` class 0 (Wang et al. 2020), ``descending`` the last (Cao et al. 2019)."""
+"""Which class is the rarest: ``ascending`` the first (Wang et al.), ``descending`` the last (Cao et al.)."""
 
 
 def model_for_depth(depth: int) -> str:

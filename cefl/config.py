@@ -6,7 +6,8 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from cefl.catalog import LOSSES, MODELS, ORDERS, PRECISIONS
@@ -73,7 +74,7 @@ class TrialConfig:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, from which `from_json` makes an equal configuration."""
-        return {**asdict(self), "params": dict(self.params), "recipe": self.recipe.as_json()}
+        return {**vars(self), "params": dict(self.params), "recipe": self.recipe.as_json()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TrialConfig:
@@ -83,16 +84,21 @@ class TrialConfig:
 
     def key(self) -> str:
         """First 12 hex digits of the SHA-256 of the canonical JSON of everything that decides the result."""
-        decisive = {name: value for name, value in self.as_json().items() if name not in PLACES}
+        decisive = {name: value for name, value in vars(self).items() if name not in (*PLACES, "recipe")}
         if self.imbalance is None:
             decisive["order"] = None
-        values = _canonical({**decisive, "numerics": NUMERICS})
+        values = {**_canonical({**decisive, "numerics": NUMERICS}), "recipe": _canonical_recipe(self.recipe)}
         text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@lru_cache(maxsize=64)  # A plan has thousands of trials of one recipe.
+def _canonical_recipe(recipe: Recipe) -> Any:
+    return _canonical(recipe.as_json())
 
 
 def _canonical(value: Any) -> Any:

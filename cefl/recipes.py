@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from cefl.errors import CeflError
@@ -84,7 +84,7 @@ class Recipe:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, every field by its name."""
-        return {**asdict(self), "milestones": list(self.milestones)}
+        return {**vars(self), "milestones": list(self.milestones)}
 
 
 PRESETS: Mapping[str, Recipe] = {

@@ -1,7 +1,7 @@
 """The conductor: hands out what is left of a plan, takes in rows and ends, and keeps ledger and histories.
 
-It knows no executor: Ray Tune and the in-process one call the same three methods (`next`, `row`, `ended`), always from
-the driver's thread.
+It knows no executor: Ray Tune and the in-process one call the same methods (`next`, `row`, `ended`), always
+from the driver's thread.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Conductor:
     """One run of a sweep.
 
     Args:
-        fresh: Train every complete trial of the sweep once more, in a folder of its own, instead of what is left.
+        fresh: Train every complete trial of the sweep once more, in a folder of its own, not what is left.
     """
 
     def __init__(
@@ -281,7 +281,7 @@ class Conductor:
 
 
 def compare_fresh(ledger: Ledger, home: Home) -> list[dict[str, Any]]:
-    """Every repeated training beside its first: both scores, and whether every number of every epoch is the same."""
+    """Every repeated training beside its first: both scores, and whether all their numbers are equal."""
     rows = [row for row in ledger.rows() if row.state == "complete"]
     first = {row.attrs["key"]: row for row in rows if not row.attrs.get("fresh")}
     timing = {"seconds", "images_per_second"}

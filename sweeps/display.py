@@ -151,7 +151,8 @@ class TerminalDisplay:
             running.add_row(Text("starting workers ...", style="dim"))
         parts.append(running)
         for cell, leader in list(self.best.items())[:MOST_CELLS]:
-            text = f"best so far  {cell}: {leader.arm}, {100 * leader.score:.2f} % (one seed, {self.select.split})"
+            shown = f"{100 * leader.score:.2f} % (one seed, {self.select.split})"
+            text = f"best so far  {cell}: {leader.arm}, {shown}"
             parts.append(Text(text, style="green"))
         if states["failed"]:
             parts.append(Text(f"{states['failed']} failed", style="red"))

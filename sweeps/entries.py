@@ -36,7 +36,8 @@ def entry_of(row: LedgerRow) -> Entry:
     """A row that has its key, as an entry that can go on."""
     attrs = row.attrs
     return Entry(
-        row.trial_id, row.study, row.number, attrs["key"], attrs["loss"], attrs["params"], attrs["seed"], attrs["kind"],
+        row.trial_id, row.study, row.number, attrs["key"], attrs["loss"], attrs["params"], attrs["seed"],
+        attrs["kind"],
         attempt=attrs.get("attempt", 1), fresh=attrs.get("fresh", 0), run_id=attrs.get("run_id"), attrs=attrs,
     )  # fmt: skip
 

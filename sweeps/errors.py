@@ -1,4 +1,4 @@
-"""What the service raises, each with the exit code it ends a command with; messages state place, value, rule, next step.
+"""What the service raises, each with its exit code; messages state place, value, rule and next step.
 
 SweepError                   1  unexpected
 ├── InputError               2  a wrong specification, option or name

@@ -55,7 +55,7 @@ def score(
     Args:
         metric: Such as ``balanced_accuracy``.
         split: ``validation`` or ``test``.
-        epoch: ``last``, or ``since_last_drop``: the mean over the epochs since the learning rate last dropped.
+        epoch: ``last``, or ``since_last_drop``: the mean over the epochs since the learning rate dropped.
         milestones: Epochs, counted from 0, at which it drops.
 
     Returns:

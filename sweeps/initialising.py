@@ -59,7 +59,8 @@ def description(dataset: Dataset) -> list[str]:
     height, width, channels = dataset.image_shape
     pairs = sorted(zip(counts, dataset.classes, strict=True))
     lines = [
-        f"{dataset.name}: {len(counts)} classes, {sum(counts)} training and {sum(dataset.counts['test'])} test images"
+        f"{dataset.name}: {len(counts)} classes, {sum(counts)} training and"
+        f" {sum(dataset.counts['test'])} test images"
         f" of {width}x{height} pixels, {channels} channel{'s' if channels > 1 else ''}",
         f"imbalance: largest class {pairs[-1][0]} ({pairs[-1][1]}), smallest {pairs[0][0]} ({pairs[0][1]}),"
         f" ratio {pairs[-1][0] / max(1, pairs[0][0]):.1f}",

@@ -1,7 +1,7 @@
 """The ledger: Optuna studies hold every started trial of a sweep. One process writes it, the driver.
 
-Every started trial stands there with its key, parameters, seed and kind as user attributes. A listed point is started
-in one commit. An ask gets its key last, so that an ask without a key is one that was never handed out.
+Every started trial stands there with its key, parameters, seed and kind as user attributes. A listed point is
+started in one commit. An ask gets its key last, so an ask without a key is one that was never handed out.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Ledger:
     def ask(self, study_name: str, ranges: Mapping[str, tuple[float, float]], seed: int) -> optuna.Trial:
         """Draw parameters; the trial has no key yet (see `hand_out`).
 
-        The sampler is seeded by (seed, study, number), so that a search that goes on does not repeat its draws.
+        The sampler is seeded by (seed, study, number), so that a search that goes on repeats no draw.
         """
         study = self.study(study_name)
         number = len(study.get_trials(deepcopy=False))

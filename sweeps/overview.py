@@ -11,8 +11,8 @@ from sweeps.display_words import readable
 from sweeps.history import read_result
 from sweeps.home import Home
 from sweeps.plan import Plan
-from sweeps.results import count_states, counted
-from sweeps.snapshot import LedgerRow, read_ledger
+from sweeps.results import count_cells, count_states, counted
+from sweeps.snapshot import read_ledger
 from sweeps.spec.model import loss_arms
 from sweeps.state import read_state, stored_plan
 
@@ -27,11 +27,8 @@ def overview(plan: Plan, home: Home) -> dict[str, Any]:
     done = {row.attrs["key"] for row in counted(rows) if row.state == "complete"}
     points: Counter[str] = Counter(point.cell.name for point in plan.points)
     finished: Counter[str] = Counter(point.cell.name for point in plan.points if point.key in done)
-    reusable = sum(
-        1
-        for point in plan.points
-        if point.key not in done and (home.trial(point.key) / "result.json").exists()
-    )
+    trained = {path.parent.name for path in (home.root / "trials").glob("*/result.json")}
+    reusable = sum(1 for point in plan.points if point.key not in done and point.key in trained)
     asked = Counter(row.study.split("/")[1] for row in counted(rows) if row.attrs.get("kind") == "ask")
     cells = []
     for cell in plan.cells:
@@ -104,24 +101,11 @@ def sweep_status(home: Home, name: str) -> dict[str, Any]:
     state = read_state(home, name)
     plan = stored_plan(home, name)
     rows = read_ledger(home.optuna_url, name, COUNTED)
-    by_cell: dict[str, list[LedgerRow]] = defaultdict(list)
-    for row in rows:
-        by_cell[row.study.split("/")[1]].append(row)
-    parts = {
-        cell.name: Plan(
-            plan.name,
-            plan.spec,
-            plan.text,
-            (cell,),
-            tuple(each for each in plan.searches if each.cell is cell),
-        )
-        for cell in plan.cells
-    }
     return {
         "name": name,
         "state": state.state,
         "trials": count_states(plan, rows),
-        "cells": [{"cell": cell, **count_states(part, by_cell[cell])} for cell, part in parts.items()],
+        "cells": [{"cell": cell, **counts} for cell, counts in count_cells(plan, rows).items()],
     }
 
 

@@ -218,7 +218,8 @@ def build_cell(
         )
     called = entry.name or dataset.name
     base = TrialConfig(
-        data=str(folder), digest=dataset.digest, imbalance=imbalance, order=entry.order, validation=rule.as_json(),
+        data=str(folder), digest=dataset.digest, imbalance=imbalance, order=entry.order,
+        validation=rule.as_json(),
         model=model, pretrained=pretrained, loss="cross_entropy", params={}, seed=0, recipe=recipe,
         precision=spec.recipe.precision, test_every_epoch=spec.select.split == "test",
         keep_weights=spec.tracking.keep != "none",

@@ -1,4 +1,4 @@
-"""The tidy table of a sweep: ledger, histories and results joined, for everything that compares, draws or exports."""
+"""The tidy table of a sweep: ledger, histories and results joined, for whoever compares, draws or exports."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from trackers.table import TrialResult
 def read_results(home: Home, plan: Plan, *, histories: bool = True) -> list[TrialResult]:
     """Every started trial that the plan still asks for, in the order of their start.
 
-    Trials whose arm was taken out of the specification stay in the ledger and are left out here; so are repetitions
-    by ``--fresh``.
+    Trials whose arm was taken out of the specification stay in the ledger and are left out here; so are
+    repetitions by ``--fresh``.
     """
     cells = {cell.name: cell for cell in plan.cells}
     runs = read_tracking(home.sweep(plan.name))
@@ -101,7 +101,7 @@ def describe(
 
 
 def asked_for(plan: Plan, rows: list[LedgerRow]) -> list[LedgerRow]:
-    """The counted rows of what the plan still lists or searches; a trial taken out of it stays in the ledger alone."""
+    """The counted rows of what the plan still lists or searches; the rest stays in the ledger alone."""
     planned = {point.key for point in plan.points}
     searched = {search.study for search in plan.searches}
     return [
@@ -113,10 +113,25 @@ def asked_for(plan: Plan, rows: list[LedgerRow]) -> list[LedgerRow]:
 
 def count_states(plan: Plan, rows: list[LedgerRow]) -> dict[str, int]:
     """``total, waiting, running, complete, pruned, failed`` of what the plan asks for; counts are by key."""
-    states = Counter(row.state for row in asked_for(plan, rows))
+    return tally(plan.total, asked_for(plan, rows))
+
+
+def count_cells(plan: Plan, rows: list[LedgerRow]) -> dict[str, dict[str, int]]:
+    """The same by the name of the cell."""
+    totals = Counter(point.cell.name for point in plan.points)
+    for search in plan.searches:
+        totals[search.cell.name] += search.asks
+    members: dict[str, list[LedgerRow]] = {cell.name: [] for cell in plan.cells}
+    for row in asked_for(plan, rows):
+        members.setdefault(row.study.split("/")[1], []).append(row)
+    return {cell: tally(totals[cell], found) for cell, found in members.items()}
+
+
+def tally(total: int, rows: list[LedgerRow]) -> dict[str, int]:
+    """Rows by state; what is missing of the total waits."""
+    states = Counter(row.state for row in rows)
     counts = {state: states[state] for state in ("running", "complete", "pruned", "failed")}
-    total = max(plan.total, sum(counts.values()))
-    return {"total": total, "waiting": total - sum(counts.values()), **counts}
+    return {"total": max(total, len(rows)), "waiting": max(0, total - len(rows)), **counts}
 
 
 def objective(plan: Plan) -> Objective:

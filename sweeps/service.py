@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -44,9 +46,9 @@ def serve_ui(home: Home, name: str | None, port: int) -> int:
         "--cors-allowed-origins", f"http://{HOST}:{port},http://localhost:{port}",
     ]  # fmt: skip
     with (home.root / "ui.log").open("ab") as log:
-        server = subprocess.Popen(
-            command, stdout=log, stderr=log, env={**os.environ, "GIT_PYTHON_REFRESH": "quiet"}
-        )
+        # A group of its own, so that ending it ends its workers too.
+        server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             wait_until_healthy(server, port, home)
             address = f"http://{HOST}:{port}/#/experiments/{experiment(uri, home, name)}"
@@ -55,8 +57,17 @@ def serve_ui(home: Home, name: str | None, port: int) -> int:
         except KeyboardInterrupt:
             return 0
         finally:
-            server.terminate()
-            server.wait(timeout=20)
+            signal.signal(signal.SIGTERM, before)
+            end_group(server)
+
+
+def end_group(server: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it started, by force after ten seconds."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(timeout=10)
 
 
 def wait_until_healthy(server: subprocess.Popen[bytes], port: int, home: Home) -> None:
@@ -69,7 +80,8 @@ def wait_until_healthy(server: subprocess.Popen[bytes], port: int, home: Home) -
         except (urllib.error.URLError, OSError):
             time.sleep(0.3)
     raise EnvironmentProblem(
-        f"the MLflow server did not start on port {port}; is the port taken? give another --port; its log: {home.root / 'ui.log'}"
+        f"the MLflow server did not start on port {port}; is the port taken?"
+        f" give another --port; its log: {home.root / 'ui.log'}"
     )
 
 

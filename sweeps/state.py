@@ -36,7 +36,7 @@ class SweepState:
 
 
 def write_spec(home: Home, plan: Plan, loaded: LoadedSpec) -> None:
-    """Keep the specification that a sweep runs by, and what makes the trials of each of its cells comparable."""
+    """Keep the specification that a sweep runs by, and what makes the trials of a cell comparable."""
     write_text(home.sweep(plan.name) / "spec.yaml", loaded.text)
     before = read_json(home.sweep(plan.name) / CONDITIONS) or {}
     write_json(home.sweep(plan.name) / CONDITIONS, {**before, **conditions(plan)})

@@ -1,7 +1,7 @@
 """The tracker as a watcher of the sweep: what happens becomes what MLflow should show.
 
-MLflow is a projection of ledger and histories. What it is known to hold stands in ``tracking.jsonl`` of the sweep, so
-that the next run brings only the rest in line.
+MLflow is a projection of ledger and histories. What it holds stands in the sweep's ``tracking.jsonl``,
+so that the next run brings only the rest in line.
 """
 
 from __future__ import annotations

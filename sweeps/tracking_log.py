@@ -8,7 +8,7 @@ from typing import Any
 
 
 def read_tracking(folder: Path) -> dict[str, dict[str, Any]]:
-    """The last line about every run of a sweep, by its ref; torn lines are passed over, since MLflow has the truth."""
+    """The last line about every run of a sweep, by its ref; torn lines are passed over."""
     known: dict[str, dict[str, Any]] = {}
     path = folder / "tracking.jsonl"
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:

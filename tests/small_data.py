@@ -8,7 +8,7 @@ import numpy as np
 
 
 def write_stripes(path: Path, per_class: int = 40, classes: int = 3, size: int = 8) -> Path:
-    """An NPZ of noisy stripes, whose direction and pitch tell the class; a small network learns it in seconds."""
+    """An NPZ of noisy stripes, whose direction and pitch tell the class; a small network learns it."""
     random = np.random.default_rng(0)
     grid = np.arange(size)
     images, labels = [], []

@@ -71,7 +71,7 @@ def test_the_training_command_runs(tmp_path: Path) -> None:
     command = re.search(r"uv run python (-m cefl\.train .*)", README)
     assert command is not None
     done = subprocess.run(
-        [sys.executable, *command[1].split(), "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")],
+        [sys.executable, *command[1].split(), "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "c")],
         capture_output=True, text=True, check=True, cwd=ROOT,
     )  # fmt: skip
     assert "test, last epoch" in done.stdout

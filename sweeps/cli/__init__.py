@@ -1,4 +1,4 @@
-"""The command line: ``sweeps VERB``. A verb loads what it needs when it is called, so that ``--help`` answers at once."""
+"""The command line: ``sweeps VERB``. A verb loads what it needs when called: ``--help`` is quick."""
 
 from __future__ import annotations
 

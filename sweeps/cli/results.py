@@ -133,7 +133,8 @@ def print_best(home: Home, plan: Plan, json: bool) -> None:
     select = plan.spec.select
     rows: list[list[Any]] = [
         [
-            winner.summary.cell, winner.summary.arm, percent(winner.mean), winner.summary.n, percent(winner.baseline),
+            winner.summary.cell, winner.summary.arm, percent(winner.mean), winner.summary.n,
+            percent(winner.baseline),
             None if winner.difference is None else f"{100 * winner.difference:+.2f}", winner.candidates,
         ]
         for winner in winners

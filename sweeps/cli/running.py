@@ -77,8 +77,8 @@ def plan(
         "done",
         "to do",
     )
-    keys = ("cell", "train_images", "ratio", "rarest", "validation_images", "test_images", "points", "asks", "done",
-            "to_do")  # fmt: skip
+    keys = ("cell", "train_images", "ratio", "rarest", "validation_images", "test_images", "points", "asks",
+            "done",             "to_do")  # fmt: skip
     print_table(columns, [[cell[key] for key in keys] for cell in view["cells"]], f"sweep {view['name']}")
     print()
     print_table(
@@ -89,7 +89,8 @@ def plan(
             print(f"note: {cell['cell']}: {note}")
     trials = view["trials"]
     print(
-        f"\n{trials['total']} trials ({view['seeds']} seeds; asks are an upper bound), {trials['waiting']} to do,"
+        f"\n{trials['total']} trials ({view['seeds']} seeds; asks are an upper bound),"
+        f" {trials['waiting']} to do,"
         f" {trials['complete']} done, {trials['failed']} failed; {view['estimate']}"
     )
 

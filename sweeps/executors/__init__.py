@@ -1,1 +1,1 @@
-"""Executors: who trains what the conductor hands out. Both keep the same contract, and one test holds them to it."""
+"""Executors: who trains what the conductor hands out. Both keep one contract, and a test holds them to it."""

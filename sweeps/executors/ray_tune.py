@@ -1,6 +1,6 @@
 """Trials on Ray Tune. Tune executes and nothing else: the conductor decides what runs, and what stops.
 
-Tune's own stores, loggers and output are switched off; the ledger is the state. See DESIGN for what was measured.
+Tune's own stores, loggers and output are switched off; the ledger is the state.
 """
 
 from __future__ import annotations

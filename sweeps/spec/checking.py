@@ -92,7 +92,7 @@ def explain(error: ErrorDetails, document: Document) -> Found:
     if kind == "string_pattern_mismatch":
         return (
             path,
-            f"{value!r} is not a name: letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
+            f"{value!r} is not a name: letters, digits, '.', '_' and '-', at most 64, first no sign",
         )
     if kind in ("float_type", "float_parsing", "int_type", "int_from_float", "int_parsing"):
         whole = "a whole number" if kind.startswith("int") else "a number"
@@ -107,10 +107,8 @@ def explain(error: ErrorDetails, document: Document) -> Found:
     if kind == "too_short":
         return path, "must not be empty; give at least one value, or leave the key out"
     if kind == "list_type":
-        return (
-            path,
-            f"must be a list{' or a number of seeds, at least 1' if path[-1] == 'seeds' else ''}, but got {value!r}",
-        )
+        also = " or a number of seeds, at least 1" if path[-1] == "seeds" else ""
+        return path, f"must be a list{also}, but got {value!r}"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         return path, f"must be a mapping of {', '.join(known_keys(path))}, but got {value!r}"
     return path, f"{error['msg'][0].lower()}{error['msg'][1:]}, but got {value!r}"
@@ -119,8 +117,8 @@ def explain(error: ErrorDetails, document: Document) -> Found:
 def written_path(location: Sequence[str | int], document: Document) -> Path:
     """The error's location without pydantic's names of union members and validators.
 
-    Shorthands (one value for a list, a word for a mapping) have no line of their own; `Document.line` then takes the
-    line of what is around them.
+    Shorthands (one value for a list, a word for a mapping) have no line of their own: `Document.line` takes
+    the line of what is around them.
     """
     path: list[str | int] = []
     value: Any = document.value

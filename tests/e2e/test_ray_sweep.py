@@ -1,4 +1,4 @@
-"""Whole sweeps as a user runs them: a real Ray, a real MLflow server, signals, and a server that is not there."""
+"""Whole sweeps as a user runs them: a real Ray, a real MLflow server, signals, no server."""
 
 from __future__ import annotations
 

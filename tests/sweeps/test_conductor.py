@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,15 @@ from small_data import write_stripes
 from sweeps.cli import main
 from sweeps.home import Home
 from sweeps.snapshot import read_ledger
+
+TRIAL_KEYS = """
+    key study number state dataset imbalance order model depth pretrained loss params seed epochs run_id
+    metrics
+"""
+BEST_KEYS = """
+    dataset imbalance order model depth pretrained loss params metric split mean std n ci_low ci_high
+    baseline difference beats_baseline unique_best ties
+"""
 
 
 @pytest.fixture
@@ -152,7 +160,7 @@ main()
 
 
 @pytest.fixture
-def killed(small_spec: Path, home: Path) -> Iterator[Path]:
+def killed(small_spec: Path, home: Path) -> Path:
     """A sweep whose driver was killed as soon as its second trial had an epoch."""
     small_spec.write_text(small_spec.read_text().replace("epochs: 2", "epochs: 6"))
     driver = subprocess.Popen(
@@ -162,7 +170,7 @@ def killed(small_spec: Path, home: Path) -> Iterator[Path]:
         assert driver.poll() is None, "the driver ended by itself"
     driver.kill()
     driver.wait()
-    yield home
+    return home
 
 
 def test_a_killed_driver_loses_nothing_and_doubles_nothing(
@@ -224,21 +232,10 @@ def test_the_documented_keys_are_printed(
     assert list(status) == ["name", "state", "trials", "cells"]
     assert list(status["trials"]) == ["total", "waiting", "running", "complete", "pruned", "failed"]
     trial = told(capsys, "trials", "small", *at)[0]
-    assert (
-        list(trial)
-        == (
-            "key study number state dataset imbalance order model depth pretrained loss params seed epochs run_id metrics"
-        ).split()
-    )
+    assert list(trial) == TRIAL_KEYS.split()
     assert trial["run_id"], "the MLflow run is known"
     best = told(capsys, "best", "small", *at)[0]
-    assert (
-        list(best)
-        == (
-            "dataset imbalance order model depth pretrained loss params metric split mean std n ci_low ci_high baseline"
-            " difference beats_baseline unique_best ties"
-        ).split()
-    )
+    assert list(best) == BEST_KEYS.split()
     assert best["split"] == "validation"
     assert best["ci_low"] is best["beats_baseline"] is best["ties"] is None
     assert [row["name"] for row in told(capsys, "list", *at)] == ["small"]

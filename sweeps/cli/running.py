@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -135,14 +136,15 @@ def run(
     if outcome.repeated:
         print_repeated(outcome.repeated)
     at = "" if home is None else f" --home {home}"
+    call = "uv run sweeps" if "UV_RUN_RECURSION_DEPTH" in os.environ else "sweeps"  # As this one was called.
     lines = {
         "trained now": f"{outcome.trained} trials; sweep {outcome.plan.name} is {outcome.state}",
         "report": str(outcome.report) if outcome.report else None,
-        "run the best": f"sweeps run {outcome.report.parent / 'best.yaml'}{at}" if outcome.report else None,
-        "see every run": f"sweeps ui {outcome.plan.name}{at}",
+        "run the best": f"{call} run {outcome.report.parent / 'best.yaml'}{at}" if outcome.report else None,
+        "see every run": f"{call} ui {outcome.plan.name}{at}",
         "tracking": outcome.tracking_problem
         and f"incomplete: {outcome.tracking_problem}; the next run writes it",
-        "go on": f"sweeps run {spec}{at}" if outcome.state == "interrupted" else None,
+        "go on": f"{call} run {spec}{at}" if outcome.state == "interrupted" else None,
     }
     print()
     for title, text in lines.items():

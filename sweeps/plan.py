@@ -16,6 +16,7 @@ from cefl.recipes import PRESETS, Recipe, preset_for
 from sweeps.errors import EnvironmentProblem, Problem, SpecError
 from sweeps.spec import LoadedSpec, Spec
 from sweeps.spec.model import NATURAL, DataEntry, LossEntry, loss_arms
+from sweeps.spec.reading import Path as Place
 
 Progress = Callable[[str, int, int], None]
 
@@ -155,28 +156,28 @@ def build_plan(
             if identity not in datasets:
                 datasets[identity] = dataset_folder(entry, loaded.base, data_root, progress, prepare)
         except CeflError as error:
-            problems.append(Problem(f"{place}.source", str(error)))
+            problems.append(loaded.problem((*place, "source"), str(error)))
             continue
         for ratio in entry.imbalance:
             try:
                 cells.append(build_cell(loaded, entry, ratio, model, pretrained, losses, datasets[identity]))
             except CeflError as error:
-                problems.append(Problem(place, f"imbalance {ratio}: {error}"))
+                problems.append(loaded.problem((*place, "imbalance"), f"{ratio}: {error}"))
     problems += clashes(cells)
     if problems:
         raise SpecError(loaded.file, list(dict.fromkeys(problems)))
     return Plan(spec.name, spec, loaded.text, tuple(cells), tuple(searches(spec, cells)))
 
 
-def groups(spec: Spec) -> Iterator[tuple[str, DataEntry, str, bool, tuple[LossEntry, ...]]]:
+def groups(spec: Spec) -> Iterator[tuple[Place, DataEntry, str, bool, tuple[LossEntry, ...]]]:
     """Place, data set, model, whether pretrained, and losses of every group of cells."""
     for index, cell in enumerate(spec.cells or []):
         model = cell.model or model_for_depth(cell.depth or 0)
-        yield f"cells[{index}].data", cell.data, model, cell.pretrained, tuple(cell.losses)
+        yield ("cells", index, "data"), cell.data, model, cell.pretrained, tuple(cell.losses)
     models = spec.model or [model_for_depth(depth) for depth in spec.depth or []]
     for index, entry in enumerate(spec.data or []):
         for model in models:
-            yield f"data[{index}]", entry, model, spec.pretrained, tuple(spec.losses or [])
+            yield ("data", index), entry, model, spec.pretrained, tuple(spec.losses or [])
 
 
 def dataset_folder(

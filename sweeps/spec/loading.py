@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from sweeps.errors import InputError
+from sweeps.errors import InputError, Problem
 from sweeps.spec.checking import check, did_you_mean
 from sweeps.spec.model import Spec
-from sweeps.spec.reading import read
+from sweeps.spec.reading import Document, dotted, read
+from sweeps.spec.reading import Path as Place
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,11 @@ class LoadedSpec:
     text: str
     file: str
     base: Path
+    document: Document
+
+    def problem(self, place: Place, message: str) -> Problem:
+        """A problem that came to light with the data, with the line that it stands on."""
+        return Problem(dotted(place), message, self.document.line(place))
 
 
 def shipped_specs() -> dict[str, Path]:
@@ -54,4 +60,5 @@ def load_spec(name_or_path: str) -> LoadedSpec:
 
 def load_text(text: str, file: str, base: Path) -> LoadedSpec:
     """Check the text of a specification; ``file`` is what messages call it."""
-    return LoadedSpec(check(read(text, file), file), text, file, base)
+    document = read(text, file)
+    return LoadedSpec(check(document, file), text, file, base, document)

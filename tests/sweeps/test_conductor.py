@@ -247,5 +247,7 @@ def test_a_class_without_images_is_refused_with_the_largest_ratio(
     write_stripes(tmp_path / "stripes.npz", per_class=30)
     small_spec.write_text(small_spec.read_text().replace("imbalance: 4", "imbalance: 100"))
     assert run(small_spec, home) == 2
-    assert "at most 24 will do" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "small.yaml:3: data[0].imbalance" in message
+    assert "at most 24 will do" in message
     assert not (home / "optuna.db").exists()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 from small_data import write_stripes
+
+# Many tests start Python anew: to compile torch, Ray and MLflow each time takes longer than the tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture

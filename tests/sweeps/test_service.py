@@ -90,7 +90,8 @@ def test_the_ui_serves_on_the_loopback_alone_and_refuses_a_foreign_host(tmp_path
     home.mkdir()
     connection.initialise(connection.resolved(home / "mlflow.db"))
     command = [sys.executable, "-m", "sweeps", "ui", "--home", str(home), "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
         assert server.stdout is not None
         line = server.stdout.readline()
         assert f"http://127.0.0.1:{port}/" in line
@@ -110,6 +111,9 @@ def test_the_ui_serves_on_the_loopback_alone_and_refuses_a_foreign_host(tmp_path
             if each.status == psutil.CONN_LISTEN and each.family == socket.AF_INET
         }
         assert listening == {"127.0.0.1"}
+    finally:
         server.terminate()
     _, alive = psutil.wait_procs(processes, timeout=20)
     assert not alive, "no process is left"
+    assert server.stdout is not None
+    server.stdout.close()

@@ -37,15 +37,11 @@ class Server:
         command += ["--artifacts-destination", str(self.folder / "artifacts")]
         environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
         environment |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # no second process
-        if environment.pop(
-            "PYTHONDONTWRITEBYTECODE", None
-        ):  # a second start would compile all of MLflow again
-            environment["PYTHONPYCACHEPREFIX"] = str(self.folder / "bytecode")
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, stdout=log, stderr=log, env=environment, start_new_session=True
             )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not self._healthy():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((self.folder / "server.log").read_text()[-3000:])

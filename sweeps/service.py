@@ -73,9 +73,7 @@ def end_group(server: subprocess.Popen[bytes]) -> None:
 def wait_until_healthy(server: subprocess.Popen[bytes], port: int, home: Home) -> None:
     """Wait for the server's first answer."""
     deadline = time.monotonic() + START_SECONDS
-    direct = urllib.request.build_opener(
-        urllib.request.ProxyHandler({})
-    )  # No proxy is asked for the loopback.
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # No proxy for the loopback.
     while time.monotonic() < deadline and server.poll() is None:
         try:
             with direct.open(f"http://{HOST}:{port}/health", timeout=2):

@@ -93,7 +93,7 @@ def test_pretrained_weights_that_do_not_fit_are_refused(name: str, channels: int
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder for downloaded weights, and a proxy that nobody answers at: offline everywhere."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    # urllib reads the proxies once and keeps them: without this every later test of the process would be offline too.
+    # urllib keeps the proxies it first reads: without this, later tests would be offline too.
     monkeypatch.setattr("urllib.request._opener", None)
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")

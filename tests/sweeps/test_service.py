@@ -113,6 +113,7 @@ def test_the_ui_serves_on_the_loopback_alone_and_refuses_a_foreign_host(tmp_path
         assert listening == {"127.0.0.1"}
     finally:
         server.terminate()
+        server.wait(timeout=60)
     _, alive = psutil.wait_procs(processes, timeout=20)
     assert not alive, "no process is left"
     assert server.stdout is not None

@@ -47,6 +47,7 @@ def overview(plan: Plan, home: Home) -> dict[str, Any]:
     return {
         "name": plan.name,
         "seeds": len(plan.spec.seeds),
+        "points_a_seed": len(plan.points) // len(plan.spec.seeds),
         "trials": counts,
         "reusable": reusable,
         "cells": cells,

@@ -90,7 +90,8 @@ def plan(
             print(f"note: {cell['cell']}: {note}")
     trials = view["trials"]
     print(
-        f"\n{trials['total']} trials ({view['seeds']} seeds; asks are an upper bound),"
+        f"\n{trials['total']} trials ({view['points_a_seed']} a seed, {view['seeds']} seeds;"
+        " asks are an upper bound),"
         f" {trials['waiting']} to do,"
         f" {trials['complete']} done, {trials['failed']} failed; {view['estimate']}"
     )

@@ -1,7 +1,7 @@
 """Metrics against a printed table, scikit-learn and a hand calculation.
 
-``data_table5.csv`` holds Table 5 of Wang et al., "Class Balanced Loss for Image Classification", IEEE Access
-2020, doi 10.1109/ACCESS.2020.2991237: counts of each class beside the printed percentages.
+``trackers/paper/table5.csv`` holds Table 5 of Wang et al., "Class Balanced Loss for Image Classification",
+IEEE Access 2020, doi 10.1109/ACCESS.2020.2991237: counts of each class beside the printed percentages.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sklearn import metrics as reference
 
 from cefl.metrics import classification_metrics, confusion, metrics_from_confusion, per_class, shot_accuracy
 
+ROOT = Path(__file__).resolve().parents[2]
 AVERAGES = {
     "ce": (61.4506, 62.6296, 59.1737),
     "focal": (66.7454, 65.2593, 62.5420),
@@ -29,7 +30,7 @@ Labels = NDArray[np.int64]
 
 def table() -> dict[str, list[dict[str, str]]]:
     rows = defaultdict(list)
-    with (Path(__file__).parent / "data_table5.csv").open(newline="") as file:
+    with (ROOT / "trackers" / "paper" / "table5.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             rows[row["loss"]].append(row)
     return dict(rows)

@@ -26,6 +26,18 @@ CIFAR_RESNETS = ("resnet8", "resnet14", "resnet20", "resnet32", "resnet44", "res
 
 MODELS = STANDARD_RESNETS + CIFAR_RESNETS
 
+PRETRAINED: Mapping[str, str] = {
+    "resnet18": "resnet18-f37072fd.pth",
+    "resnet34": "resnet34-b627a593.pth",
+    "resnet50": "resnet50-0676ba61.pth",
+    "resnet101": "resnet101-63fe2227.pth",
+}
+"""Files of ImageNet weights by model; a name ends in the first digits of the file's SHA-256.
+
+They are torchvision's IMAGENET1K_V1, the ones that there were for Wang et al.; the newer V2 of ResNet-50 and
+ResNet-101 come from a recipe of another kind.
+"""
+
 METRICS = ("balanced_accuracy", "accuracy", "macro_precision", "macro_recall", "macro_f1")
 """What a sweep can select by; all lie in [0, 1] and more is better."""
 

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from cefl.catalog import LOSSES, MODELS, ORDERS, PRECISIONS
+from cefl.catalog import LOSSES, MODELS, ORDERS, PRECISIONS, PRETRAINED
 from cefl.errors import CeflError
 from cefl.recipes import Recipe, named
 
 NUMERICS = 1
 """Version of the training's arithmetic; raised when the same configuration would give other numbers."""
+
+AUGMENT_NUMERICS: Mapping[str, int] = {"imagenet": 2}
+"""Likewise of one augmentation, where it was changed: keys of trials with another one stay as they are."""
 
 PLACES = ("data", "test_every_epoch", "keep_weights")
 """Fields that say where data lie and what is kept, and decide no number."""
@@ -87,6 +90,10 @@ class TrialConfig:
         decisive = {name: value for name, value in vars(self).items() if name not in (*PLACES, "recipe")}
         if self.imbalance is None:
             decisive["order"] = None
+        if self.pretrained:
+            decisive["weights"] = PRETRAINED.get(self.model)
+        if self.recipe.augment in AUGMENT_NUMERICS:
+            decisive["augment_numerics"] = AUGMENT_NUMERICS[self.recipe.augment]
         values = {**_canonical({**decisive, "numerics": NUMERICS}), "recipe": _canonical_recipe(self.recipe)}
         text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]

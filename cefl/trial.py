@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
+from cefl.catalog import PRETRAINED
 from cefl.checkpoints import load_checkpoint, save_checkpoint, write_aside
 from cefl.config import TrialConfig
 from cefl.data import Dataset, TrialSplit, open_dataset, split, validation_rule
@@ -84,6 +85,8 @@ def _rows(
         if last:
             row["metrics"] |= final_metrics(result, dataset, division)
             row["final"] = final_facts(result, dataset, division, run)
+            if config.pretrained:
+                row["final"]["weights"] = PRETRAINED[config.model]
             write_results(folder, result, run, config.keep_weights)
         rows.append(row)
         if last or time.monotonic() - written > cost / CHECKPOINT_SHARE:

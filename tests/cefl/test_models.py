@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import urllib.parse
 from pathlib import Path
 
 import pytest
 import torch
 import torchvision
+from published_weights import put_weights
 from torch import nn
 
-from cefl.catalog import CIFAR_RESNETS, MODELS
+from cefl.catalog import CIFAR_RESNETS, MODELS, PRETRAINED, STANDARD_RESNETS
 from cefl.errors import ModelError
-from cefl.models import BasicBlock, build_model
+from cefl.models import DOWNLOADS, BasicBlock, build_model
+from cefl.trial import IMAGENET_MEAN, IMAGENET_STD
 
 
 def parameters(model: nn.Module) -> int:
@@ -102,34 +103,48 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "hub" / "checkpoints"
 
 
-def weights_file() -> str:
-    url = torchvision.models.get_model_weights("resnet18").DEFAULT.url
-    return Path(urllib.parse.urlparse(url).path).name
+def test_the_files_of_weights_are_those_of_torchvisions_first_recipe() -> None:
+    assert PRETRAINED.keys() == set(STANDARD_RESNETS)
+    for name, file in PRETRAINED.items():
+        published = torchvision.models.get_model_weights(name).IMAGENET1K_V1
+        assert published.url == f"{DOWNLOADS}/{file}"
+        assert published.transforms().mean == list(IMAGENET_MEAN)
+        assert published.transforms().std == list(IMAGENET_STD)
 
 
-def test_offline_the_error_names_file_and_folder(hub: Path) -> None:
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_offline_the_error_names_file_and_folder(hub: Path, name: str) -> None:
     with pytest.raises(ModelError) as caught:
+        build_model(name, 10, image_size=224, pretrained=True)
+    assert f"put {PRETRAINED[name]} into {hub}, from https://" in str(caught.value)
+    assert not list(hub.iterdir()), "a file cut short would be taken for the weights"
+
+
+def test_weights_that_lie_in_the_folder_are_used_and_the_head_is_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = put_weights(tmp_path, monkeypatch)[1]
+    model = build_model("resnet18", 4, image_size=224, pretrained=True, seed=1)
+    found = model.state_dict()
+    assert found["fc.weight"].shape == (4, 512)
+    assert found.keys() == published.keys()
+    assert [name for name in found if not torch.equal(found[name], published[name])] == [
+        "fc.weight",
+        "fc.bias",
+    ]
+    other = build_model("resnet18", 4, image_size=224, pretrained=True, seed=2)
+    assert not torch.equal(model.fc.weight, other.fc.weight)
+    assert torch.equal(model.conv1.weight, other.conv1.weight)
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights"])
+def test_a_file_of_other_content_than_its_name_says_is_refused(hub: Path, content: bytes) -> None:
+    hub.mkdir(parents=True)
+    (hub / PRETRAINED["resnet18"]).write_bytes(content)
+    with pytest.raises(ModelError, match="SHA-256 .* not that of its name") as caught:
         build_model("resnet18", 10, image_size=224, pretrained=True)
-    assert weights_file() in str(caught.value)
+    assert PRETRAINED["resnet18"] in str(caught.value)
     assert str(hub) in str(caught.value)
-
-
-def test_weights_that_lie_in_the_folder_are_used_and_the_head_is_new(hub: Path) -> None:
-    published = torchvision.models.resnet18()
-    hub.mkdir(parents=True)
-    torch.save(published.state_dict(), hub / weights_file())
-    model = build_model("resnet18", 4, image_size=224, pretrained=True)
-    assert torch.equal(model.conv1.weight, published.conv1.weight)
-    assert torch.equal(model.layer4[1].conv2.weight, published.layer4[1].conv2.weight)
-    assert model.fc.weight.shape == (4, 512)
-
-
-def test_a_damaged_file_of_weights_is_named(hub: Path) -> None:
-    hub.mkdir(parents=True)
-    (hub / weights_file()).write_bytes(b"not weights")
-    with pytest.raises(ModelError, match="downloaded or read") as caught:
-        build_model("resnet18", 10, image_size=224, pretrained=True)
-    assert weights_file() in str(caught.value)
 
 
 def test_a_standard_resnet_sees_224_px_and_the_deeper_ones_are_torchvisions() -> None:

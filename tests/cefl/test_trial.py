@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from published_weights import put_weights
 from safetensors.torch import load_file
 
 from cefl import trial
@@ -23,8 +24,8 @@ from cefl.data import open_dataset, prepare
 from cefl.errors import CeflError, CheckpointError, DataError, ImbalanceError
 from cefl.metrics import classification_metrics, confusion, shot_accuracy
 from cefl.models import build_model
-from cefl.recipes import Recipe
-from cefl.trial import divide, run_trial
+from cefl.recipes import PRESETS, Recipe
+from cefl.trial import IMAGENET_MEAN, IMAGENET_STD, assemble, divide, run_trial
 
 RECIPE = Recipe(epochs=4, batch_size=16, learning_rate=0.05, augment="crop", crop_padding=1, milestones=(3,))
 LABELS = np.random.default_rng(5).permutation(np.repeat(np.arange(3), 60))
@@ -221,6 +222,33 @@ def test_no_validation_unused_or_test_image_reaches_the_weights(
     assert not same_weights(tmp_path / "a", tmp_path / "c"), "this test could not see a training image"
 
 
+def test_pretrained_weights_see_the_statistics_of_imagenet_and_are_named_in_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, published = put_weights(tmp_path / "torch", monkeypatch)
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (12, 70, 70, 3), dtype=np.uint8), np.arange(12) % 2
+    path = tmp_path / "data.npz"
+    np.savez(path, train_images=images, train_labels=labels, test_images=images, test_labels=labels)
+    folder = prepare(f"npz:{path}", tmp_path / "cache")
+    recipe = Recipe(epochs=1, batch_size=12, learning_rate=1e-9, augment="imagenet", image_size=66)
+    config = TrialConfig(
+        data=str(folder), digest=open_dataset(folder).digest, imbalance=None, order="ascending",
+        validation="none", model="resnet18", pretrained=True, loss="cross_entropy", params={}, seed=0,
+        recipe=recipe, precision="float32",
+    )  # fmt: skip
+    fit = assemble(config, "cpu")[2]
+    assert torch.equal(fit.model.state_dict()["layer4.1.conv2.weight"], published["layer4.1.conv2.weight"])
+    for channel, (mean, std) in enumerate(zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)):
+        assert float(fit.scale[0, channel] * 255 * mean + fit.shift[0, channel]) == pytest.approx(0, abs=1e-6)
+        white = float(fit.scale[0, channel] * 255 + fit.shift[0, channel])
+        assert white == pytest.approx((1 - mean) / std, rel=1e-6)
+    (row,) = run(config, tmp_path / "trial")
+    assert row["final"]["weights"] == file
+    own = assemble(replace(config, pretrained=False), "cpu")[2]
+    assert not torch.allclose(own.shift, fit.shift), "without them the statistics are those of the data"
+
+
 def test_without_validation_every_image_of_the_tail_trains(configured: MakeConfig, tmp_path: Path) -> None:
     rows = run(configured(validation="none"), tmp_path / "trial")
     assert rows[-1]["final"]["train_counts"] == [10, 24, 60]
@@ -298,6 +326,20 @@ def test_the_key_is_of_values_not_of_how_they_are_written() -> None:
 def test_the_key_of_a_configuration_stays_what_it_was() -> None:
     """Results are found again by their keys: raise `NUMERICS` when they must not be, and this with it."""
     assert CONFIG.key() == "114f8f99e8b8"
+    assert replace(CONFIG, recipe=PRESETS["cifar"], model="resnet18").key() == "ea7c23de3e11"
+
+
+def test_the_key_holds_the_file_of_pretrained_weights_and_the_version_of_an_augmentation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pretrained = replace(CONFIG, model="resnet50", pretrained=True)
+    cropped = replace(CONFIG, recipe=replace(RECIPE, augment="imagenet"))
+    before = pretrained.key(), cropped.key(), CONFIG.key()
+    monkeypatch.setattr("cefl.config.PRETRAINED", {"resnet50": "resnet50-11ad3fa6.pth"})
+    monkeypatch.setattr("cefl.config.AUGMENT_NUMERICS", {"imagenet": 3})
+    assert pretrained.key() != before[0]
+    assert cropped.key() != before[1]
+    assert CONFIG.key() == before[2]
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,28 @@ def holm(pvalues: Sequence[float | None]) -> list[float | None]:
     return [None if p is None else float(value) for p, value in zip(pvalues, adjusted, strict=True)]
 
 
+def wilson(share: float, images: int, level: float = 0.95) -> Interval:
+    """Wilson's score interval of a share of images.
+
+    Args:
+        share: In ``[0, 1]``; a mean over seeds need not be a whole number of images.
+        images: Number of different images, at least 1: never images times seeds.
+        level: Confidence level in ``(0, 1)``.
+
+    Raises:
+        ValueError: If ``share`` or ``images`` is out of range.
+
+    References:
+        Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
+    """
+    if not 0 <= share <= 1 or images < 1:
+        raise ValueError(f"`0 <= share <= 1` and `images >= 1` must hold, but got {share} and {images}.")
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(share * images, images, alpha=1 - level, method="wilson")
+    return Interval(min(float(low), share), max(float(high), share))
+
+
 def _sample(values: Sequence[float], level: float) -> NDArray[np.float64]:
     sample = np.asarray(values, dtype=np.float64)
     if sample.ndim != 1 or sample.size == 0 or not np.isfinite(sample).all():

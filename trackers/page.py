@@ -24,11 +24,16 @@ from trackers.class_figures import class_distribution, confusion_matrix
 from trackers.compare import baseline_of
 from trackers.figure_style import loss_styles, template
 from trackers.figures import leaderboard_dots, metric_against_gamma, training_curves
+from trackers.per_class import ClassTable, class_tables
 from trackers.report_data import CellReport, ReportData, cell_reports, count_states, unfinished
+from trackers.report_tables import CLASS_NOTE
 from trackers.views import classes_view, confusion_view, curves_view, dots_view, gamma_view
 
 MOST_ROWS = 50
 """Arms in the leaderboard of a cell; all of them stand in the CSV."""
+
+MOST_CLASSES = 100
+"""Classes in the table of a cell; all of them stand in ``tables/per-class.csv``."""
 
 MOST_UNFINISHED = 200
 MOST_OPEN = 6
@@ -61,6 +66,7 @@ class Section:
     plots: tuple[Plot, ...]
     confusions: tuple[Plot, ...]
     classes: Plot | None
+    by_class: tuple[ClassTable, ...]
 
 
 def render(data: ReportData) -> str:
@@ -77,7 +83,7 @@ def render(data: ReportData) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(words=wording, styles=styles)
+    environment.globals.update(words=wording, styles=styles, class_note=CLASS_NOTE, most_classes=MOST_CLASSES)
     return environment.get_template("report.html.j2").render(
         data=data,
         cells=cells,
@@ -133,6 +139,7 @@ def _section(number: int, cell: CellReport, data: ReportData) -> Section:
         plots=tuple(_arm_plots(number, cell, data, metric)) if ranked else (),
         confusions=tuple(_confusion_plots(number, cell, data)),
         classes=_classes_plot(number, cell),
+        by_class=class_tables(cell, "test" if data.objective.split == "test" else "val"),
     )
 
 

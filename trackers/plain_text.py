@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-import math
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from trackers import wording
+from trackers.escaping import escaped, fenced, harmless
 from trackers.report_data import CellReport, ReportData, cell_reports, unfinished
 from trackers.table import TrialResult, frame
+from trackers.tables import markdown
 
 MOST_ROWS = 50
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def as_csv(trials: Sequence[TrialResult]) -> str:
@@ -29,15 +28,6 @@ def as_csv(trials: Sequence[TrialResult]) -> str:
     for trial in trials:
         writer.writerow([harmless(_value(trial, name)) for name in columns])
     return text.getvalue()
-
-
-def harmless(value: Any) -> Any:
-    """The value as a cell of a spreadsheet: text that opens like a formula is quoted, nothing is empty."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
 
 
 def as_markdown(data: ReportData) -> str:
@@ -71,29 +61,6 @@ def as_markdown(data: ReportData) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def escaped(text: object) -> str:
-    """Text that Markdown and HTML both show as it is, in one line, also inside a table."""
-    line = " ".join(str(text).split())
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    line = re.sub(r"([\\`*\[\]|~$])", r"\\\1", line)
-    line = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", line)
-    return re.sub(r"^(#|\+ |- |\d+\. |=)", r"\\\1", line)
-
-
-def fenced(text: str, language: str) -> str:
-    """A code block whose fence is longer than any run of backticks in it."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[int] = ()) -> str:
-    """A Markdown table; the columns in ``numbers`` are aligned to the right."""
-    lines = [header, ["---:" if index in numbers else "---" for index in range(len(header))]]
-    body = [[escaped(value) for value in row] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [*lines, *body])
-
-
 def _value(trial: TrialResult, column: str) -> Any:
     group, _, name = column.partition(".")
     if group == "params" and name:
@@ -114,7 +81,7 @@ def _best_table(cells: Sequence[CellReport]) -> str:
         for cell in cells
         if cell.winner
     ]  # fmt: skip
-    return table(header, rows, range(2, 9)) if rows else "No cell has a complete trial."
+    return markdown(header, rows, range(2, 9)) if rows else "No cell has a complete trial."
 
 
 def _leaderboard(cell: CellReport) -> str:
@@ -132,7 +99,7 @@ def _leaderboard(cell: CellReport) -> str:
     ]  # fmt: skip
     more = len(ranked) - len(rows)
     note = f"\n\n{more:,} more arms are in results.csv." if more else ""
-    return table(header, rows, (0, 2, 3, 4, 5)) + note
+    return markdown(header, rows, (0, 2, 3, 4, 5)) + note
 
 
 def _unfinished_table(trials: Sequence[TrialResult]) -> str:
@@ -149,7 +116,7 @@ def _unfinished_table(trials: Sequence[TrialResult]) -> str:
     ]
     more = len(trials) - len(rows)
     note = f"\n\n{more:,} more are in results.csv." if more else ""
-    return table(("Cell", "Arm", "Seed", "State", "Epochs", "Reason"), rows, (2,)) + note
+    return markdown(("Cell", "Arm", "Seed", "State", "Epochs", "Reason"), rows, (2,)) + note
 
 
 def _reproduction(data: ReportData) -> list[str]:
@@ -157,7 +124,7 @@ def _reproduction(data: ReportData) -> list[str]:
     for command in (data.best_command, data.run_command, data.ui_command):
         parts += [fenced(command, "sh")] if command else []
     for group, values in data.provenance.items():
-        parts += [f"### {escaped(group)}", table(("Name", "Value"), values.items())]
+        parts += [f"### {escaped(group)}", markdown(("Name", "Value"), values.items())]
     digests = [(cell.name, cell.dataset, cell.digest) for cell in data.cells if cell.digest]
-    parts += ["### Data", table(("Cell", "Data set", "SHA-256"), digests)] if digests else []
+    parts += ["### Data", markdown(("Cell", "Data set", "SHA-256"), digests)] if digests else []
     return [*parts, "### Specification", fenced(data.spec_text, "yaml")] if data.spec_text else parts

@@ -75,16 +75,16 @@ class Bench:
         """Take in a figure, one value a repetition, and print it; its median."""
         median = statistics.median(values)
         missed = (at_most is not None and median > at_most) or (at_least is not None and median < at_least)
-        target = f"at most {at_most:g}" if at_most is not None else f"at least {at_least:g}"
-        has_target = at_most is not None or at_least is not None
+        target = "" if at_least is None else f"at least {at_least:g}"
+        target = target if at_most is None else f"at most {at_most:g}"
         figure: dict[str, Any] = {
             "title": title, "median": median, "min": min(values), "max": max(values), "n": len(values),
-            "unit": unit, "at_most": at_most, "at_least": at_least, "met": not missed if has_target else None,
+            "unit": unit, "at_most": at_most, "at_least": at_least, "met": not missed if target else None,
             "note": note,
         }  # fmt: skip
         self.figures.append(figure)
         spread = f"({min(values):.4g} to {max(values):.4g}, n = {len(values)})"
-        told = f"{target}: {'MISSED' if missed else 'met'}" if has_target else ""
+        told = f"{target}: {'MISSED' if missed else 'met'}" if target else ""
         self.note(f"  {title:<52} {median:9.4g} {unit:<4} {spread:<34} {told:<22} {note}".rstrip())
         return median
 

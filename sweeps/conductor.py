@@ -176,10 +176,9 @@ class Conductor:
         study = max(open_asks, key=lambda name: self.asks[name] / self.searches[name].asks)
         search = self.searches[study]
         self.asks[study] -= 1
-        trial = self.ledger.ask(study, search.ranges, search.seed)
-        params = {**LOSSES[search.loss], **trial.params}
-        config = search.cell.config(search.loss, params, search.trial_seed)
-        entry = self.ledger.hand_out(trial, study, config.key(), search.loss, params, search.trial_seed)
+        params = {**LOSSES[search.loss], **self.ledger.ask(study, search.ranges, search.seed)}
+        key = search.cell.config(search.loss, params, search.trial_seed).key()
+        entry = self.ledger.start(study, key, search.loss, params, search.ranges, search.trial_seed, "ask")
         if read_result(self.home.trial(entry.key)) is not None:
             self._reuse(entry, search.cell)
             return self.next()

@@ -1,7 +1,7 @@
 """The ledger: Optuna studies hold every started trial of a sweep. One process writes it, the driver.
 
-Every started trial stands there with its key, parameters, seed and kind as user attributes. A listed point is
-started in one commit. An ask gets its key last, so an ask without a key is one that was never handed out.
+Every started trial stands there with its key, parameters, seed and kind as user attributes. It is started in
+one commit, whether it was listed or asked for: what has no key was never handed out.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState, create_trial
 
+from sweeps.drafts import DraftingStorage
 from sweeps.entries import Entry
 from sweeps.home import Home
 from sweeps.snapshot import LedgerRow, read_ledger
@@ -37,13 +38,14 @@ class Ledger:
             self.storage = RDBStorage(
                 self.url, engine_kwargs={"connect_args": {"timeout": LOCK_WAIT_SECONDS}}
             )
+        self._drafting = DraftingStorage(self.storage)
         self._studies: dict[str, optuna.Study] = {}
 
     def study(self, name: str) -> optuna.Study:
         """The study of a name, made where there is none."""
         if name not in self._studies:
             self._studies[name] = optuna.create_study(
-                storage=self.storage, study_name=name, direction="maximize", load_if_exists=True,
+                storage=self._drafting, study_name=name, direction="maximize", load_if_exists=True,
                 pruner=optuna.pruners.NopPruner(),
             )  # fmt: skip
         return self._studies[name]
@@ -53,7 +55,7 @@ class Ledger:
         return read_ledger(self.url, self.sweep)
 
     def close_unfinished_asks(self) -> None:
-        """Tell FAIL for asks that died before they had a key."""
+        """Tell FAIL for asks of earlier versions that died before they had a key."""
         for row in self.rows():
             if row.state == "running" and "key" not in row.attrs:
                 self.storage.set_trial_state_values(row.trial_id, TrialState.FAIL)
@@ -62,18 +64,18 @@ class Ledger:
         self, study: str, key: str, loss: str, params: Mapping[str, float],
         ranges: Mapping[str, tuple[float, float]], seed: int, kind: str = "point", fresh: int = 0,
     ) -> Entry:  # fmt: skip
-        """Start a trial with given parameters, in one commit."""
+        """Start a trial, in one commit; the parameters with a range are what the sampler sees."""
         attrs = attributes(key, loss, params, seed, kind, fresh)
         template = create_trial(
-            state=TrialState.RUNNING, params=dict(params), user_attrs=attrs,
-            distributions={name: FloatDistribution(*ranges[name]) for name in params},
+            state=TrialState.RUNNING, params={name: params[name] for name in ranges}, user_attrs=attrs,
+            distributions={name: FloatDistribution(*interval) for name, interval in ranges.items()},
         )  # fmt: skip
         trial_id = self.storage.create_new_trial(self.study(study)._study_id, template)
         number = self.storage.get_trial_number_from_id(trial_id)
         return Entry(trial_id, study, number, key, loss, dict(params), seed, kind, fresh=fresh, attrs=attrs)
 
-    def ask(self, study_name: str, ranges: Mapping[str, tuple[float, float]], seed: int) -> optuna.Trial:
-        """Draw parameters; the trial has no key yet (see `hand_out`).
+    def ask(self, study_name: str, ranges: Mapping[str, tuple[float, float]], seed: int) -> dict[str, float]:
+        """Draw parameters; nothing is written before the trial is started with them.
 
         The sampler is seeded by (seed, study, number), so that a search that goes on repeats no draw.
         """
@@ -81,18 +83,7 @@ class Ledger:
         number = len(study.get_trials(deepcopy=False))
         digest = hashlib.sha256(f"{seed}/{study_name}/{number}".encode()).digest()
         study.sampler = TPESampler(seed=int.from_bytes(digest[:4], "big"), n_startup_trials=STARTUP_TRIALS)
-        return study.ask({name: FloatDistribution(*interval) for name, interval in ranges.items()})
-
-    def hand_out(
-        self, trial: optuna.Trial, study: str, key: str, loss: str, params: Mapping[str, float], seed: int
-    ) -> Entry:
-        """Give an asked trial its key, which starts it."""
-        attrs = attributes(key, loss, params, seed, "ask", 0)
-        for name, value in attrs.items():
-            if name != "key":
-                trial.set_user_attr(name, value)
-        trial.set_user_attr("key", key)
-        return Entry(trial._trial_id, study, trial.number, key, loss, dict(params), seed, "ask", attrs=attrs)
+        return study.ask({name: FloatDistribution(*interval) for name, interval in ranges.items()}).params
 
     def note(self, entry: Entry, **attrs: Any) -> None:
         """Add user attributes; allowed while the trial is running."""

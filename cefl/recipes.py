@@ -114,8 +114,16 @@ PRESETS: Mapping[str, Recipe] = {
 }
 
 
-def preset_for(image_size: int) -> str:
-    """Name of the preset that fits images of a size in pixels a side."""
+def preset_for(image_size: int, source: str = "") -> str:
+    """Name of the preset that fits: that of a published set, else by the size of the images.
+
+    Args:
+        image_size: Pixels a side.
+        source: Where the images come from, such as ``mushroom:/data/mushroom``.
+    """
+    kind = source.partition(":")[0]
+    if kind in ("crop-disease", "mushroom"):
+        return kind
     if image_size <= 16:
         return "digits"
     return "cifar" if image_size <= 64 else "mushroom"

@@ -33,7 +33,8 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m cefl.train", description="Train one model on imbalanced images."
     )
     add = options.add_argument
-    add("--dataset", default="digits", help="digits, npz:PATH or folder:PATH (default: digits)")
+    add("--dataset", default="digits", help=f"{data.SPELLINGS} (default: digits)")
+    add("--skip-corrupt", action="store_true", help="leave out images that cannot be read")
     add(
         "--imbalance",
         type=float,
@@ -94,12 +95,12 @@ def loss_params(options: argparse.Namespace) -> dict[str, float]:
 
 def configure(options: argparse.Namespace) -> TrialConfig:
     """The trial that the options describe; prepares the data."""
-    folder = data.prepare(options.dataset, options.cache)
+    folder = data.prepare(options.dataset, options.cache, skip_corrupt=options.skip_corrupt)
     dataset = data.open_dataset(folder)
     rule = data.resolve_validation(
         options.validation, dataset.counts["train"], options.imbalance, dataset.validation is not None
     )
-    recipe = PRESETS[options.recipe or preset_for(dataset.image_shape[0])]
+    recipe = PRESETS[options.recipe or preset_for(dataset.image_shape[0], dataset.source)]
     if options.epochs is not None:
         recipe = recipe.for_epochs(options.epochs)
     changes = {name: getattr(options, name) for name in ("batch_size", "learning_rate")}

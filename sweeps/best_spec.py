@@ -63,6 +63,8 @@ def cell_entry(cell: Cell, winner: BestArm) -> dict[str, Any]:
     }
     if cell.test_per_class is not None:
         data["test_per_class"] = cell.test_per_class
+    if cell.skip_corrupt:
+        data["skip_corrupt"] = True
     params = {name: [float(value)] for name, value in arm.params.items()}
     entry: dict[str, Any] = {"data": data, "model": cell.base.model, "losses": [{"loss": arm.loss, **params}]}
     return {**entry, "pretrained": True} if cell.base.pretrained else entry

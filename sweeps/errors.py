@@ -3,6 +3,7 @@
 SweepError                   1  unexpected
 ├── InputError               2  a wrong specification, option or name
 │   └── SpecError            2  all problems of one file
+│       └── DataNotThere     7  which are data sets that cannot be fetched, and nothing else
 ├── AlreadyRunning           6  another driver holds the sweep
 └── EnvironmentProblem       7  disk, data, GPU or tracking server
 """
@@ -62,3 +63,9 @@ class SpecError(InputError):
         self.file = file
         self.problems = sorted(problems, key=lambda problem: problem.line or 0)
         super().__init__("\n".join(problem.text(file) for problem in self.problems))
+
+
+class DataNotThere(SpecError):
+    """A specification in which nothing is wrong but that its published data sets are not there."""
+
+    exit_code = ENVIRONMENT

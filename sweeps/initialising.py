@@ -81,7 +81,7 @@ def choices(dataset: Dataset) -> Fit:
         trained = sum(counts)
     else:
         trained = len(data.split(dataset, ratio, "ascending", rule, 0).train)
-    standard = PRESETS[preset_for(size)].batch_size
+    standard = PRESETS[preset_for(size, dataset.source)].batch_size
     batch = None if trained >= 4 * standard else max(1, min(standard, trained // 4))
     model = "resnet8" if size <= 16 else "resnet20" if size <= 64 else "resnet18"
     written = json.dumps(rule.as_json()).replace('"', "")
@@ -90,7 +90,7 @@ def choices(dataset: Dataset) -> Fit:
 
 def specification(dataset: Dataset, source: str) -> str:
     """The text of the specification."""
-    fit, preset = choices(dataset), preset_for(dataset.image_shape[0])
+    fit, preset = choices(dataset), preset_for(dataset.image_shape[0], dataset.source)
     recipe = PRESETS[preset]
     why = (
         "the data as they are"

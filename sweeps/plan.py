@@ -11,9 +11,9 @@ from typing import Any
 from cefl import data
 from cefl.catalog import LOSSES, depth_of, model_for_depth
 from cefl.config import TrialConfig
-from cefl.errors import CeflError
+from cefl.errors import CeflError, MissingData
 from cefl.recipes import PRESETS, Recipe, preset_for
-from sweeps.errors import EnvironmentProblem, Problem, SpecError
+from sweeps.errors import DataNotThere, EnvironmentProblem, Problem, SpecError
 from sweeps.spec import LoadedSpec, Spec
 from sweeps.spec.model import NATURAL, DataEntry, LossEntry, loss_arms
 from sweeps.spec.reading import Path as Place
@@ -46,6 +46,7 @@ class Cell:
     notes: tuple[str, ...]
     folder: Path
     test_per_class: int | None
+    skip_corrupt: bool
 
     @property
     def depth(self) -> int | None:
@@ -148,15 +149,17 @@ def build_plan(
     """
     spec = loaded.spec if name is None else loaded.spec.model_copy(update={"name": name})
     problems: list[Problem] = []
+    missing = 0
     cells: list[Cell] = []
-    datasets: dict[tuple[str, int | None], Path] = {}
+    datasets: dict[tuple[str, int | None, bool], Path] = {}
     for place, entry, model, pretrained, losses in groups(spec):
-        identity = (entry.source, entry.test_per_class)
+        identity = (entry.source, entry.test_per_class, entry.skip_corrupt)
         try:
             if identity not in datasets:
                 datasets[identity] = dataset_folder(entry, loaded.base, data_root, progress, prepare)
         except CeflError as error:
             problems.append(loaded.problem((*place, "source"), str(error)))
+            missing += isinstance(error, MissingData)
             continue
         for ratio in entry.imbalance:
             try:
@@ -165,7 +168,8 @@ def build_plan(
                 problems.append(loaded.problem((*place, "imbalance"), f"{ratio}: {error}"))
     problems += clashes(cells)
     if problems:
-        raise SpecError(loaded.file, list(dict.fromkeys(problems)))
+        kind = DataNotThere if missing == len(problems) else SpecError
+        raise kind(loaded.file, list(dict.fromkeys(problems)))
     return Plan(spec.name, spec, loaded.text, tuple(cells), tuple(searches(spec, cells)))
 
 
@@ -184,7 +188,8 @@ def dataset_folder(
     entry: DataEntry, base: Path, root: Path, progress: Progress | None, prepare: bool
 ) -> Path:
     """The cache of a data set, made where there is none."""
-    found = data.is_prepared(entry.source, root, base=base, test_per_class=entry.test_per_class)
+    drawn, skip = entry.test_per_class, entry.skip_corrupt
+    found = data.is_prepared(entry.source, root, base=base, test_per_class=drawn, skip_corrupt=skip)
     if found is not None:
         return found
     if not prepare:
@@ -192,7 +197,9 @@ def dataset_folder(
             f"{entry.source}: its cache below {root} is gone or of other data; run the sweep again"
         )
     report = None if progress is None else lambda done, total: progress(entry.source, done, total)
-    return data.prepare(entry.source, root, base=base, test_per_class=entry.test_per_class, progress=report)
+    return data.prepare(
+        entry.source, root, base=base, test_per_class=drawn, skip_corrupt=skip, progress=report
+    )
 
 
 def build_cell(
@@ -210,7 +217,7 @@ def build_cell(
     asked = None if written is None else data.validation_rule(written)
     counts = [int(count) for count in dataset.counts["train"]]
     rule = data.resolve_validation(asked, counts, imbalance, dataset.validation is not None)
-    recipe = build_recipe(spec, dataset.image_shape[0])
+    recipe = build_recipe(spec, preset_for(dataset.image_shape[0], dataset.source))
     division = data.split(dataset, imbalance, entry.order, rule, spec.seeds[0])
     if recipe.batch_size > len(division.train):
         raise CeflError(
@@ -232,7 +239,7 @@ def build_cell(
         validation_counts=tuple(int(count) for count in division.validation_counts),
         test_counts=tuple(int(count) for count in dataset.counts["test"]),
         train_only=tuple(dataset.classes[index] for index in division.train_only), notes=tuple(dataset.notes),
-        folder=loaded.base, test_per_class=entry.test_per_class,
+        folder=loaded.base, test_per_class=entry.test_per_class, skip_corrupt=entry.skip_corrupt,
     )  # fmt: skip
 
 
@@ -243,10 +250,10 @@ def cell_name(dataset: str, imbalance: float | None, order: str, model: str, pre
     return "-".join([*parts, model, *(["pretrained"] if pretrained else [])])
 
 
-def build_recipe(spec: Spec, image_size: int) -> Recipe:
-    """The preset, its schedule moved to the epochs asked for, and what else the specification changes."""
+def build_recipe(spec: Spec, fitting: str) -> Recipe:
+    """The preset, by default the fitting one, moved to the epochs asked for, and what else is changed."""
     entry = spec.recipe
-    recipe = PRESETS[entry.preset or preset_for(image_size)]
+    recipe = PRESETS[entry.preset or fitting]
     changes: dict[str, Any] = entry.model_dump(exclude={"preset", "precision", "epochs"}, exclude_none=True)
     if "milestones" in changes:
         changes["milestones"] = tuple(changes["milestones"])

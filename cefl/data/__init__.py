@@ -23,11 +23,12 @@ from cefl.data.rules import (
     resolve_validation,
     validation_rule,
 )
-from cefl.data.sources import SOURCES, parse_source
+from cefl.data.sources import SOURCES, SPELLINGS, parse_source
 from cefl.data.splits import TrialSplit, split
 
 __all__ = [
     "SOURCES",
+    "SPELLINGS",
     "ArrayRaw",
     "Arrays",
     "Dataset",

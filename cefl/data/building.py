@@ -12,9 +12,9 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +32,11 @@ from cefl.data.dataset import (
     statistics,
 )
 from cefl.data.heldout import hold_out_test
-from cefl.data.raw import SPLITS, Job, Raw, Source, check_raw
+from cefl.data.raw import SPLITS, Job, Progress, Raw, Reduced, Source, check_raw
 from cefl.data.storing import new_image_file, save, sync
-from cefl.errors import DataError
+from cefl.errors import IMAGES_SHOWN, DataError, UnreadableImage, UnreadableImages
 
-Progress = Callable[[int, int], None]
-"""Called with the images done and the images to do."""
-
+LEFT_OUT = "left-out.json"
 BUILDING, REPLACED = ".building-", ".replaced-"
 STALE_SECONDS = 24 * 3600
 RENAME_ATTEMPTS = 20
@@ -64,7 +62,12 @@ class Layout:
 
 
 def build(
-    source: Source, target: Path, fingerprint: str, test_per_class: int | None, progress: Progress | None
+    source: Source,
+    target: Path,
+    fingerprint: str,
+    test_per_class: int | None,
+    skip_corrupt: bool,
+    progress: Progress | None,
 ) -> None:
     """Read a source and leave its cache at ``target``, or nothing at all.
 
@@ -73,12 +76,36 @@ def build(
         target: The folder that the cache becomes; an outdated one there is replaced.
         fingerprint: Of the source, taken before; if it differs after reading, the cache is discarded.
         test_per_class: See ``prepare``.
+        skip_corrupt: See ``prepare``.
         progress: See ``prepare``.
 
     Raises:
         DataError: If the source cannot be read, changes meanwhile, or the cache cannot be written.
     """
-    raw = source.read()
+    listed = target.with_name(f"{target.name}.unreadable.json")
+    try:
+        raw = source.read(skip_corrupt, progress)
+        while True:
+            try:
+                _build(source, raw, target, fingerprint, test_per_class, progress)
+                break
+            except Reduced as reduced:
+                raw = reduced.raw
+    except UnreadableImages as error:
+        if len(error.images) <= IMAGES_SHOWN or not _list(error.images, listed):
+            raise
+        raise error.listed_in(str(listed)) from None
+    listed.unlink(missing_ok=True)
+
+
+def _build(
+    source: Source,
+    raw: Raw,
+    target: Path,
+    fingerprint: str,
+    test_per_class: int | None,
+    progress: Progress | None,
+) -> None:
     notes = (*raw.notes, *check_raw(raw, source.identity))
     layout = _layout(raw, test_per_class, source.identity)
     work = target.parent / f"{BUILDING}{target.name}-{uuid.uuid4().hex}"
@@ -86,6 +113,8 @@ def build(
         work.mkdir(parents=True)
         _remove_stale(target.parent)
         splits = _write_splits(raw, layout, work, progress)
+        if raw.left_out:
+            save(work / LEFT_OUT, _as_json(raw.left_out))
         meta = _describe(source, raw, splits, layout.test_rule, (*notes, *layout.notes), fingerprint)
         save(work / META, json.dumps(meta.as_json(), indent=1).encode("ascii") + b"\n")
         sync(work)
@@ -98,6 +127,20 @@ def build(
         raise _cannot_write(target.parent, error) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _as_json(images: Sequence[UnreadableImage]) -> bytes:
+    return json.dumps([asdict(image) for image in images], indent=1).encode("ascii") + b"\n"
+
+
+def _list(images: Sequence[UnreadableImage], path: Path) -> bool:
+    """Write the whole list beside the caches, unless that cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_as_json(images))
+    except OSError:
+        return False
+    return True
 
 
 def is_current(target: Path, fingerprint: str) -> bool:
@@ -115,7 +158,8 @@ def is_current(target: Path, fingerprint: str) -> bool:
 def _layout(raw: Raw, test_per_class: int | None, place: str) -> Layout:
     parts = {split: Part(split, np.arange(len(raw.labels[split]))) for split in SPLITS if split in raw.labels}
     if "test" not in parts:
-        held_out = hold_out_test(raw.labels["train"], raw.classes, test_per_class, place)
+        drawn = raw.test_per_class if test_per_class is None else test_per_class
+        held_out = hold_out_test(raw.labels["train"], raw.classes, drawn, place)
         parts |= {"train": Part("train", held_out.train), "test": Part("train", held_out.test)}
         return Layout(parts, held_out.rule, held_out.notes)
     if test_per_class is not None:

@@ -10,7 +10,7 @@ from importlib import metadata
 
 import numpy as np
 
-from cefl.data.raw import ArrayRaw
+from cefl.data.raw import ArrayRaw, Progress
 
 LEVELS = 16
 """The largest pixel value in scikit-learn's copy."""
@@ -26,7 +26,7 @@ class DigitsSource:
     def fingerprint(self) -> str:
         return f"scikit-learn {metadata.version('scikit-learn')}"
 
-    def read(self) -> ArrayRaw:
+    def read(self, skip_corrupt: bool = False, progress: Progress | None = None) -> ArrayRaw:
         from sklearn.datasets import load_digits  # takes a second: only when it is needed
 
         data = load_digits()

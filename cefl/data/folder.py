@@ -1,42 +1,26 @@
-"""The source ``folder:PATH``: class folders of images, or train, val and test folders of class folders."""
+"""The sources ``folder:PATH`` and ``mushroom:PATH``: a folder of images for each class."""
 
 from __future__ import annotations
 
 import difflib
-import hashlib
-import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
+from cefl.data.image_files import ImageFilesRaw, fingerprint, measure
+from cefl.data.listing import Listing, list_folder
+from cefl.data.raw import Progress, some_names
+from cefl.errors import DataError, MissingData
 
-from cefl.data.images import (
-    OTHER_IMAGES,
-    Geometry,
-    Header,
-    common_geometry,
-    decode,
-    read_header,
-    reason,
-    strict_decoder,
-)
-from cefl.data.listing import ImageFile, Listing, list_folder
-from cefl.data.raw import Job, Tick, some_names
-from cefl.errors import DataError
+GENERA = (
+    "Agaricus", "Amanita", "Boletus", "Cortinarius", "Entoloma", "Hygrocybe", "Lactarius", "Russula",
+    "Suillus",
+)  # fmt: skip
+"""The class folders of the Kaggle set."""
 
-FAILURES_SHOWN = 20
-BATCH = 512
-"""Images handed to the threads at a time, so that an interrupt is answered soon."""
+KAGGLE = "maysee/mushrooms-classification-common-genuss-images on Kaggle"
 
-MAX_THREADS = 16
-
-Result = TypeVar("Result")
-Failures = dict[str, str]
-"""Reasons by the relative path of the image."""
+MUSHROOM_TEST = 300
+"""Random images of every class that Wang et al. 2020 test on."""
 
 
 @dataclass(frozen=True)
@@ -54,143 +38,69 @@ class FolderSource:
         return self.path.name
 
     def fingerprint(self) -> str:
-        hasher = hashlib.sha256()
-        for split, files in self._listing().files.items():
-            for file in files:
-                line = f"{split}\0{file.relative}\0{file.size}\0{file.modified_ns}\n"
-                hasher.update(os.fsencode(line))
-        return hasher.hexdigest()
+        return fingerprint(self._listing())
 
-    def read(self) -> FolderRaw:
-        listing = self._listing()
-        files = [file for split in listing.files.values() for file in split]
-        with strict_decoder():
-            headers, failures = _in_threads(_header, files)
-            if failures:  # one answer for all: those with a good header may still fail to decode
-                readable = [file for file in files if file.relative not in failures]
-                geometry = Geometry(1, 1, 3, scaled=True)
-                failures |= _in_threads(lambda file: decode(file.path, geometry), readable)[1]
-                raise _unreadable(self.identity, files, failures)
-        geometry = common_geometry(headers)
-        numbers = {name: number for number, name in enumerate(listing.classes)}
-        labels = {
-            split: np.array([numbers[file.class_name] for file in members], dtype=np.int64)
-            for split, members in listing.files.items()
-        }
-        return FolderRaw(
-            self.identity,
-            listing.classes,
-            labels,
-            listing.files,
-            geometry,
-            _notes(listing, headers, geometry),
-        )
+    def read(self, skip_corrupt: bool = False, progress: Progress | None = None) -> ImageFilesRaw:
+        return measure(self.identity, self._listing(), None, skip_corrupt, (), progress)
 
     def _listing(self) -> Listing:
         if not self.path.is_dir():
-            raise DataError(f"{self.identity}: there is no such folder{self._did_you_mean()}")
-        return list_folder(self.path)
-
-    def _did_you_mean(self) -> str:
-        siblings = [path.name for path in self.path.parent.glob("*") if path.is_dir()]
-        close = difflib.get_close_matches(self.path.name, siblings, n=1)
-        return f"; did you mean {close[0]!r}?" if close else ""
+            raise DataError(f"{self.identity}: there is no such folder{did_you_mean(self.path)}")
+        return list_folder(self.path, self.identity)
 
 
-@dataclass(frozen=True, eq=False)
-class FolderRaw:
-    """Listed and measured image files, not decoded yet."""
+@dataclass(frozen=True)
+class MushroomSource:
+    """The nine genera of the Kaggle mushroom set at an absolute path, as Wang et al. 2020 use them."""
 
-    identity: str
-    classes: tuple[str, ...]
-    labels: Mapping[str, NDArray[np.int64]]
-    files: Mapping[str, Sequence[ImageFile]]
-    geometry: Geometry
-    notes: tuple[str, ...]
+    path: Path
+    name: str = "mushroom"
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        return self.geometry.height, self.geometry.width, self.geometry.channels
+    def identity(self) -> str:
+        return f"mushroom:{self.path}"
 
-    def write(self, jobs: Sequence[Job], tick: Tick) -> None:
-        failures: Failures = {}
-        with strict_decoder():
-            for job in jobs:
-                files = [self.files[job.split][index] for index in job.indices]
-                rows = {file.relative: row for row, file in enumerate(files)}
+    def fingerprint(self) -> str:
+        return fingerprint(self._listing())
 
-                def put(
-                    file: ImageFile, out: NDArray[np.uint8] = job.out, rows: dict[str, int] = rows
-                ) -> None:
-                    out[rows[file.relative]] = decode(file.path, self.geometry)
+    def read(self, skip_corrupt: bool = False, progress: Progress | None = None) -> ImageFilesRaw:
+        return measure(self.identity, self._listing(), MUSHROOM_TEST, skip_corrupt, (), progress)
 
-                failures |= _in_threads(put, files, tick)[1]
-        if failures:
-            raise _unreadable(
-                self.identity, [file for split in self.files.values() for file in split], failures
+    def _listing(self) -> Listing:
+        if not self.path.is_dir():
+            raise MissingData(
+                f"{self.identity}: there is no such folder{did_you_mean(self.path)}; it must hold the class "
+                f"folders of {KAGGLE}: {', '.join(GENERA)}"
             )
+        found = {entry.name for entry in self.path.iterdir() if entry.is_dir()}
+        if not found & set(GENERA):
+            inside = sorted(name for name in found if (self.path / name / GENERA[0]).is_dir())
+            if inside:
+                raise DataError(
+                    f"{self.identity}: the genera lie one folder deeper: write "
+                    f"'mushroom:{self.path / inside[0]}'"
+                )
+        listing = list_folder(self.path, self.identity)
+        if set(listing.classes) != set(GENERA):
+            raise DataError(f"{self.identity}: {_differences(listing.classes)}")
+        return listing
 
 
-def _header(file: ImageFile) -> Header:
-    if file.relative.lower().endswith(OTHER_IMAGES):
-        raise ValueError("a format that is not read: convert it to PNG or JPEG")
-    return read_header(file.path)
+def _differences(classes: tuple[str, ...]) -> str:
+    missing = [name for name in GENERA if name not in classes]
+    extra = [name for name in classes if name not in GENERA]
+    parts = ["the class folders must be the nine genera of the Kaggle set"]
+    parts += [f"missing: {some_names(missing)}"] if missing else []
+    parts += [f"not among them: {some_names(extra)}"] if extra else []
+    advice = (
+        "mend the folders, or take any other set of class folders as 'folder:PATH' with "
+        f"`test_per_class: {MUSHROOM_TEST}`"
+    )
+    return "; ".join([*parts, advice])
 
 
-def _in_threads(
-    work: Callable[[ImageFile], Result], files: Sequence[ImageFile], tick: Tick | None = None
-) -> tuple[list[Result], Failures]:
-    """Results in the order of the files, without those that failed, and why these did."""
-
-    def attempt(file: ImageFile) -> tuple[Result | None, str | None]:
-        try:
-            return work(file), None
-        except Exception as error:  # decoders of damaged files raise anything; all of it is reported
-            return None, reason(file.path, error)
-
-    results: list[Result] = []
-    failures: Failures = {}
-    with ThreadPoolExecutor(min(MAX_THREADS, _processors())) as pool:
-        for start in range(0, len(files), BATCH):
-            batch = files[start : start + BATCH]
-            for file, (result, failure) in zip(batch, pool.map(attempt, batch), strict=True):
-                if failure is not None:
-                    failures[file.relative] = failure
-                else:
-                    results.append(result)  # type: ignore[arg-type]  # None where the work returns None
-                if tick is not None:
-                    tick(1)
-    return results, failures
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _unreadable(place: str, files: Sequence[ImageFile], failures: Failures) -> DataError:
-    failed = [file for file in files if file.relative in failures]
-    lines = [
-        f"class {file.class_name!r}, {file.relative}: {failures[file.relative]}"
-        for file in failed[:FAILURES_SHOWN]
-    ]
-    if len(failed) > FAILURES_SHOWN:
-        lines.append(f"and {len(failed) - FAILURES_SHOWN} more")
-    head = f"{place}: {len(failed)} of {len(files)} images cannot be read; mend or remove them"
-    return DataError("\n  ".join([head, *lines]))
-
-
-def _notes(listing: Listing, headers: Sequence[Header], geometry: Geometry) -> tuple[str, ...]:
-    notes = []
-    if geometry.scaled:
-        enlarged = sum(min(header.width, header.height) < geometry.width for header in headers)
-        notes.append(
-            f"shorter side scaled to {geometry.width} px and centre-cropped to a square; {enlarged} of "
-            f"{len(headers)} images were smaller"
-        )
-    if listing.left_out:
-        notes.append(
-            f"{len(listing.left_out)} files that are no images left out: {some_names(listing.left_out)}"
-        )
-    return tuple(notes)
+def did_you_mean(path: Path) -> str:
+    """A folder beside the one that is not there whose name is close to it, as a question."""
+    siblings = [each.name for each in path.parent.glob("*") if each.is_dir()]
+    close = difflib.get_close_matches(path.name, siblings, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -158,10 +158,10 @@ def reason(path: str, error: BaseException) -> str:
     from PIL import Image, UnidentifiedImageError
 
     if isinstance(error, FileNotFoundError):
-        return "the link leads nowhere" if os.path.islink(path) else "no longer there"
+        return "the link leads nowhere" if os.path.islink(path) else "there is no such file"
     if isinstance(error, PermissionError):
         return "permission denied"
-    if os.path.getsize(path) == 0:
+    if os.path.isfile(path) and os.path.getsize(path) == 0:
         return "empty file"
     if isinstance(error, UnidentifiedImageError):
         return f"not an image, or none of {', '.join(FORMATS)}"

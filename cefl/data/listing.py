@@ -38,23 +38,26 @@ class Listing:
     left_out: list[str] = field(default_factory=list)
 
 
-def list_folder(root: Path) -> Listing:
+def list_folder(root: Path, place: str) -> Listing:
     """Find the images of a folder of class folders, or of ``train/``, ``val/`` and ``test/`` folders of them.
 
     Hidden files and files that are no images are left out; links are followed.
+
+    Args:
+        root: The folder.
+        place: The source, for messages.
 
     Raises:
         DataError: If the folder cannot be read, has no class folders, a class without images, or a class in
             ``val`` or ``test`` that ``train`` lacks.
     """
-    place = f"folder:{root}"
     listing = Listing()
     try:
         for split, folder in _split_folders(root, place).items():
-            names = [entry.name for entry in _visible(folder) if entry.is_dir()]
+            names = [entry.name for entry in visible(folder) if entry.is_dir()]
             if not names:
                 raise DataError(f"{place}: {folder} must hold a folder for each class, but holds none")
-            listing.left_out += [entry.name for entry in _visible(folder) if not entry.is_dir()]
+            listing.left_out += [entry.name for entry in visible(folder) if not entry.is_dir()]
             found = {
                 name: list(_images(folder / name, root, name, listing.left_out)) for name in _ordered(names)
             }
@@ -90,7 +93,7 @@ def _check_classes(
 
 def _split_folders(root: Path, place: str) -> dict[str, Path]:
     """The folder of each split; the root itself is ``train`` where it holds class folders directly."""
-    names = sorted(entry.name for entry in _visible(root) if entry.is_dir())
+    names = sorted(entry.name for entry in visible(root) if entry.is_dir())
     splits = [name for name in names if name in SPLIT_FOLDERS]
     others = [name for name in names if name not in SPLIT_FOLDERS]
     if "train" in splits and not others:
@@ -104,7 +107,7 @@ def _split_folders(root: Path, place: str) -> dict[str, Path]:
     if splits and not others:
         raise DataError(f"{place}: {some_names(splits)} without a folder train: add it")
     # A class may be called 'train', like the vehicle, as long as it holds images rather than classes.
-    if splits and (splits != ["train"] or any(entry.is_dir() for entry in _visible(root / "train"))):
+    if splits and (splits != ["train"] or any(entry.is_dir() for entry in visible(root / "train"))):
         raise DataError(
             f"{place}: must hold either class folders or train, val and test alone, but {some_names(splits)} "
             f"stand beside {some_names(others)}: move or rename one or the other"
@@ -112,7 +115,8 @@ def _split_folders(root: Path, place: str) -> dict[str, Path]:
     return {"train": root}
 
 
-def _visible(folder: Path) -> list[os.DirEntry[str]]:
+def visible(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder, by name, without hidden files and those that archives of a Mac carry."""
     with os.scandir(folder) as entries:
         return sorted(
             (
@@ -142,7 +146,7 @@ def _images(
     here = (status.st_dev, status.st_ino)
     if here in above:  # a link to a folder that it lies in
         return
-    for entry in _visible(folder):
+    for entry in visible(folder):
         if entry.is_dir():
             yield from _images(Path(entry.path), root, class_name, left_out, above | {here})
             continue

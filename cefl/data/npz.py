@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cefl.data.npz_file import Member, NpzFile, npz_error
-from cefl.data.raw import SPLITS, Job, Tick
-from cefl.errors import DataError
+from cefl.data.raw import SPLITS, Job, Progress, Tick
+from cefl.errors import DataError, UnreadableImage
 
 KEYS = tuple(f"{split}_{role}" for split in SPLITS for role in ("images", "labels"))
 READ = (*KEYS, "class_names")
@@ -49,7 +49,7 @@ class NpzSource:
             raise DataError(f"{self.identity}: must be a file; a folder of images is 'folder:{self.path}'")
         return f"{status.st_size} bytes, modified {status.st_mtime_ns}"
 
-    def read(self) -> NpzRaw:
+    def read(self, skip_corrupt: bool = False, progress: Progress | None = None) -> NpzRaw:
         with NpzFile(self.path) as file:
             keys = file.keys()
             self._refuse(_wrong_keys(keys))
@@ -94,6 +94,8 @@ class NpzRaw:
     labels: Mapping[str, NDArray[np.int64]]
     members: Mapping[str, Member]
     notes: tuple[str, ...]
+    left_out: tuple[UnreadableImage, ...] = ()
+    test_per_class: int | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cefl.errors import DataError
+from cefl.errors import DataError, UnreadableImage
 
 SPLITS = ("train", "val", "test")
 """The names of the splits, in the order in which they are stored and digested."""
@@ -23,6 +23,9 @@ NAMES_SHOWN = 10
 
 Tick = Callable[[int], None]
 """Called with the number of images that have just been written."""
+
+Progress = Callable[[int, int], None]
+"""Called with the images done and the images to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +62,33 @@ class Raw(Protocol):
     def notes(self) -> tuple[str, ...]:
         """What the reader of a result should know about how the source was read."""
 
+    @property
+    def left_out(self) -> tuple[UnreadableImage, ...]:
+        """Images that were left out because they cannot be read."""
+
+    @property
+    def test_per_class(self) -> int | None:
+        """Images of each class to draw as a test split where there is none; ``None``: a share."""
+
     def write(self, jobs: Sequence[Job], tick: Tick) -> None:
         """Write the images of all jobs.
 
         Raises:
             DataError: If images cannot be read; one error for all of them.
+            Reduced: If what cannot be read is to be left out: the rest is to be laid out anew.
         """
+
+
+class Reduced(Exception):
+    """Images turned out to be unreadable and are left out.
+
+    Attributes:
+        raw: What remains.
+    """
+
+    def __init__(self, raw: Raw) -> None:
+        super().__init__("images were left out")
+        self.raw = raw
 
 
 class Source(Protocol):
@@ -81,8 +105,13 @@ class Source(Protocol):
     def fingerprint(self) -> str:
         """Something cheap to compute that changes whenever the source does."""
 
-    def read(self) -> Raw:
-        """Labels, classes and image shape; images only as far as that takes."""
+    def read(self, skip_corrupt: bool = False, progress: Progress | None = None) -> Raw:
+        """Labels, classes and image shape; images only as far as that takes.
+
+        Args:
+            skip_corrupt: Leave images out that cannot be read, instead of refusing the source.
+            progress: Called with the images done and the images to do, where reading takes long.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +122,8 @@ class ArrayRaw:
     images: Mapping[str, NDArray[np.uint8]]
     labels: Mapping[str, NDArray[np.int64]]
     notes: tuple[str, ...] = ()
+    left_out: tuple[UnreadableImage, ...] = ()
+    test_per_class: int | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cefl.data.cifar import CifarSource
+from cefl.data.crop_disease import CropDiseaseSource
 from cefl.data.digits import DigitsSource
-from cefl.data.folder import FolderSource
+from cefl.data.folder import FolderSource, MushroomSource
 from cefl.data.npz import NpzSource
 from cefl.data.raw import Source
 from cefl.errors import DataError
@@ -20,39 +22,39 @@ class Kind:
 
     Attributes:
         spelling: For messages and help, such as ``npz:PATH``.
-        open: From the absolute path to the source; ``None`` instead of a path where the spelling has none.
+        open: From a path to the source: the one that the spelling has, else the folder of downloads.
     """
 
     spelling: str
-    open: Callable[[Path | None], Source]
+    open: Callable[[Path], Source]
 
     @property
     def takes_path(self) -> bool:
         return ":" in self.spelling
 
 
-def _with_path(opener: Callable[[Path], Source]) -> Callable[[Path | None], Source]:
-    def open_at(path: Path | None) -> Source:
-        if path is None:
-            raise DataError("this source needs a path")
-        return opener(path)
-
-    return open_at
-
-
 SOURCES: Mapping[str, Kind] = {
     "digits": Kind("digits", lambda _path: DigitsSource()),
-    "npz": Kind("npz:PATH", _with_path(NpzSource)),
-    "folder": Kind("folder:PATH", _with_path(FolderSource)),
+    "cifar10": Kind("cifar10", lambda path: CifarSource("cifar10", path)),
+    "cifar100": Kind("cifar100", lambda path: CifarSource("cifar100", path)),
+    "mushroom": Kind("mushroom:PATH", MushroomSource),
+    "crop-disease": Kind("crop-disease:PATH", CropDiseaseSource),
+    "npz": Kind("npz:PATH", NpzSource),
+    "folder": Kind("folder:PATH", FolderSource),
 }
 
+SPELLINGS = ", ".join(kind.spelling for kind in SOURCES.values())
+DOWNLOADS = "downloads"
+"""Folder below that of the caches for archives, downloaded or put there."""
 
-def parse_source(source: str, base: Path | None = None) -> Source:
+
+def parse_source(source: str, base: Path | None = None, root: Path | None = None) -> Source:
     """The source that a text names; reads nothing.
 
     Args:
-        source: ``digits``, ``npz:PATH`` or ``folder:PATH``; ``~`` is the user's folder.
+        source: One of ``SPELLINGS``; ``~`` is the user's folder.
         base: What a relative path is relative to, by default the working directory.
+        root: Folder of the caches, by default the working directory.
 
     Raises:
         DataError: If there is no such kind of source, or its path is missing or superfluous.
@@ -65,7 +67,9 @@ def parse_source(source: str, base: Path | None = None) -> Source:
         raise DataError(f"data source {source!r}: the path is missing, write '{kind.spelling}'")
     if not kind.takes_path and colon:
         raise DataError(f"data source {source!r}: '{name}' takes no path, write '{kind.spelling}'")
-    return kind.open(_absolute(argument.strip(), base) if kind.takes_path else None)
+    return kind.open(
+        _absolute(argument.strip(), base) if kind.takes_path else (root or Path.cwd()) / DOWNLOADS
+    )
 
 
 def _absolute(path: str, base: Path | None) -> Path:

@@ -6,7 +6,7 @@ import sys
 
 from sweeps.cli import results, running, service  # noqa: F401 (they register their verbs)
 from sweeps.cli.app import app
-from sweeps.errors import INTERRUPTED, SweepError
+from sweeps.errors import ENVIRONMENT, INTERRUPTED, WRONG_INPUT, SweepError
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     except ValueError as error:
         if type(error).__module__ not in ("cefl.errors", "trackers.errors"):
             raise
-        fail(str(error), 2)
+        fail(str(error), ENVIRONMENT if type(error).__name__ == "MissingData" else WRONG_INPUT)
 
 
 def fail(message: str, code: int) -> None:

@@ -35,6 +35,12 @@ NameArgument = Annotated[str, typer.Argument(help="name of a sweep: see `sweeps 
 SpecArgument = Annotated[
     str, typer.Argument(help="a YAML file, or a shipped specification such as quickstart")
 ]
+SourceArgument = Annotated[
+    str,
+    typer.Argument(
+        help="digits, cifar10, cifar100, mushroom:PATH, crop-disease:PATH, npz:PATH or folder:PATH"
+    ),
+]
 
 
 def home_at(path: Path | None) -> Home:

@@ -11,6 +11,7 @@ import typer
 from sweeps.cli.app import (
     HomeOption,
     JsonOption,
+    SourceArgument,
     SpecArgument,
     app,
     home_at,
@@ -22,7 +23,7 @@ from sweeps.cli.app import (
 
 @app.command()
 def init(
-    source: Annotated[str, typer.Argument(help="digits, npz:PATH or folder:PATH")],
+    source: SourceArgument,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="file to write (NAME.yaml)", show_default=False)
     ] = None,

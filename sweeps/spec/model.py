@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from cefl.catalog import LOSSES
+from cefl.data import SPELLINGS
 from cefl.recipes import PRESETS
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -62,7 +63,7 @@ class Block(BaseModel):
 class DataEntry(Block):
     """A data set, at one or several imbalances."""
 
-    source: str = Field(description="digits, npz:PATH or folder:PATH; a relative path starts at this file")
+    source: str = Field(description=f"{SPELLINGS}; a relative path starts at this file")
     name: Name | None = Field(None, description="how results call it; by default the source's own name")
     imbalance: Annotated[list[Ratio], BeforeValidator(as_list)] = Field(
         ["natural"],
@@ -74,6 +75,9 @@ class DataEntry(Block):
     )
     test_per_class: int | None = Field(
         None, ge=1, description="images a class to test on, where a folder has no test/"
+    )
+    skip_corrupt: bool = Field(
+        False, description="leave out images that cannot be read, counted in the report"
     )
     validation: Any = Field(None, description="as the sweep's `validation`, for this data set alone")
 

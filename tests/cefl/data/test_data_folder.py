@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from cefl.data import Dataset, is_prepared, open_dataset, prepare
-from cefl.errors import DataError
+from cefl.errors import DataError, UnreadableImages
 
 WriteImages = Callable[..., list[Path]]
 
@@ -259,7 +260,7 @@ def test_every_unreadable_image_is_listed_with_its_class_and_reason(
 
     message = refusal(photos)
     lines = message.splitlines()
-    assert lines[0] == f"folder:{photos}: 8 of 13 images cannot be read; mend or remove them"
+    assert lines[0].startswith(f"folder:{photos}: 8 of 13 images cannot be read; mend or remove them, or")
     assert len(lines) == 9
     for expected in (
         "class 'cat', cat/000.png: ",
@@ -297,9 +298,21 @@ def test_truncated_photos_are_found_though_their_headers_are_good(
 def test_a_long_list_of_unreadable_images_ends_with_a_number(photos: Path, write_images: WriteImages) -> None:
     for path in (*write_images("a", count=15), *write_images("b", count=15)):
         path.write_bytes(b"")
-    lines = refusal(photos).splitlines()
+    root = photos.parent / "data"
+    with pytest.raises(UnreadableImages) as caught:
+        prepare(f"folder:{photos}", root)
+    lines = str(caught.value).splitlines()
     assert len(lines) == 22
-    assert lines[-1].strip() == "and 10 more"
+    (listed,) = root.iterdir()
+    assert lines[-1].strip() == f"and 10 more: {listed}"
+    whole = json.loads(listed.read_text())
+    assert len(whole) == len(caught.value.images) == 30
+    assert whole[0] == {"class_name": "a", "file": "a/000.png", "reason": "empty file"}
+    shutil.rmtree(photos)
+    write_images("a")
+    write_images("b")
+    load(photos)
+    assert not listed.exists(), "a list that is no longer true goes away"
 
 
 def test_images_of_absurd_size_are_refused_instead_of_filling_the_memory(

@@ -32,7 +32,7 @@ def test_a_source_knows_its_absolute_path(tmp_path: Path) -> None:
         ("folders:photos", r"did you mean 'folder:photos'\?"),
         ("a.npz", r"did you mean 'npz:a\.npz'\?"),
         ("photos", r"did you mean 'folder:photos'\?"),
-        ("quux", r"the sources are 'digits', 'npz:PATH', 'folder:PATH'$"),
+        ("quux", r"the sources are 'digits', 'cifar10', .*, 'npz:PATH', 'folder:PATH'$"),
         ("", r"unknown data source ''"),
         ("npz", r"the path is missing, write 'npz:PATH'"),
         ("folder: ", r"the path is missing, write 'folder:PATH'"),

@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
         help="ratio of the largest class to the rarest (default: the data as they are)",
     )
     add("--order", choices=ORDERS, default=ORDERS[0], help="ascending: the first class is the rarest")
-    add("--validation", type=validation, help='{"unused": 20}, {"holdout": 0.1}, given or none')
+    add("--validation", type=validation, help='{"unused": 20}, {"holdout": 0.1}, {"folds": 5}, given or none')
     add("--model", choices=MODELS, help="default: resnet20 up to 64 px, resnet18 above")
     add("--depth", type=int, help="depth 18 is short for model resnet18")
     add("--pretrained", action="store_true", help="start from torchvision's ImageNet weights")

@@ -15,11 +15,13 @@ from cefl.data.dataset import Arrays, Dataset, open_dataset, verify
 from cefl.data.describe import Description, describe
 from cefl.data.raw import ArrayRaw, Job, Raw, Source
 from cefl.data.rules import (
+    Folds,
     Given,
     Holdout,
     NoValidation,
     Unused,
     ValidationRule,
+    confirming_rule,
     resolve_validation,
     validation_rule,
 )
@@ -33,6 +35,7 @@ __all__ = [
     "Arrays",
     "Dataset",
     "Description",
+    "Folds",
     "Given",
     "Holdout",
     "Job",
@@ -42,6 +45,7 @@ __all__ = [
     "TrialSplit",
     "Unused",
     "ValidationRule",
+    "confirming_rule",
     "describe",
     "is_prepared",
     "open_dataset",

@@ -1,7 +1,7 @@
 """Which images of a data set one trial trains and validates on.
 
 For each class a permutation of its images is drawn from the seed. A long tail takes its first entries, so
-that the tails of all ratios are nested; validation images come from its end.
+that the tails of all ratios are nested; validation images come from its end, or are every n-th in folds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cefl.data.dataset import Dataset, class_totals
-from cefl.data.rules import Given, Holdout, NoValidation, Unused, ValidationRule, resolve_validation
+from cefl.data.rules import (
+    Folds,
+    Given,
+    Holdout,
+    NoValidation,
+    Unused,
+    ValidationRule,
+    resolve_validation,
+)
 from cefl.errors import SplitError
 from cefl.longtail import class_counts, class_permutations
 
@@ -27,7 +35,8 @@ class TrialSplit:
         validation: Likewise, empty without validation; ``None``: the source's own validation split.
         train_counts: Training images of each class.
         validation_counts: Validation images of each class.
-        train_only: Classes that have no validation image though the rule asks for validation.
+        train_only: Classes that have no validation image though the rule asks for validation; of folds,
+            those that have none in any.
     """
 
     train: NDArray[np.int64]
@@ -61,22 +70,29 @@ def split(
     resolve_validation(rule, available, imbalance, dataset.validation is not None)
     if isinstance(rule, Unused):
         _check_unused(rule, available, dataset)
-    permutations = class_permutations(labels, dataset.num_classes, seed)
+    drawn = rule.partition(seed) if isinstance(rule, Folds) else seed
+    permutations = class_permutations(labels, dataset.num_classes, drawn)
     train, validation = [], []
-    for permutation, kept in zip(permutations, wanted, strict=True):
-        training, validating = _class_split(permutation, int(kept), rule)
+    for label, (permutation, kept) in enumerate(zip(permutations, wanted, strict=True)):
+        if isinstance(rule, Folds):
+            validating = permutation[rule.chosen(seed, label, len(permutation))]
+            training = np.setdiff1d(permutation, validating, assume_unique=True)
+        else:
+            training, validating = _class_split(permutation, int(kept), rule)
         train.append(training)
         validation.append(validating)
     validation_counts = tuple(len(part) for part in validation)
     if isinstance(rule, Given) and dataset.validation is not None:
         validation_counts = class_totals(dataset.validation.labels, dataset.num_classes)
-    none_due = isinstance(rule, NoValidation)
+    alone = [index for index, count in enumerate(validation_counts) if count == 0]
+    if isinstance(rule, Folds):
+        alone = [index for index in alone if available[index] == 1]
     return TrialSplit(
         train=_joined(train),
         validation=None if isinstance(rule, Given) else _joined(validation),
         train_counts=tuple(len(part) for part in train),
         validation_counts=validation_counts,
-        train_only=() if none_due else tuple(i for i, count in enumerate(validation_counts) if count == 0),
+        train_only=() if isinstance(rule, NoValidation) else tuple(alone),
     )
 
 

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from cefl.data import (
     Arrays,
     Dataset,
+    Folds,
     Given,
     Holdout,
     NoValidation,
     TrialSplit,
     Unused,
     ValidationRule,
+    confirming_rule,
     describe,
     resolve_validation,
     split,
@@ -69,6 +71,7 @@ def check_sound(dataset: Dataset, trial: TrialSplit) -> None:
 RULES = st.one_of(
     st.integers(1, 30).map(Unused),
     st.floats(0.01, 0.5).map(Holdout),
+    st.integers(2, 20).map(Folds),
     st.just(Given()),
     st.just(NoValidation()),
 )
@@ -91,8 +94,11 @@ def test_no_image_ever_trains_and_validates(
     except ImbalanceError:
         assert imbalance is not None
     except SplitError:
-        assert isinstance(rule, Unused)
-        assert 2 * rule.per_class > min(counts)
+        if isinstance(rule, Folds):
+            assert imbalance is not None
+        else:
+            assert isinstance(rule, Unused)
+            assert 2 * rule.per_class > min(counts)
     else:
         check_sound(dataset, trial)
 
@@ -179,6 +185,42 @@ def test_a_holdout_of_a_long_tail_is_taken_from_the_tail() -> None:
     assert trial.validation_counts == (3, 10, 40)
 
 
+@pytest.mark.parametrize(("folds", "first"), [(5, 0), (5, 1000), (3, 9)])
+def test_as_many_seeds_as_folds_validate_on_every_image_once(folds: int, first: int) -> None:
+    dataset = dataset_of([100, 41, 3, 2, 1])
+    parts = [split(dataset, None, "ascending", Folds(folds), seed) for seed in range(first, first + folds)]
+    seen: list[int] = []
+    for part in parts:
+        check_sound(dataset, part)
+        assert part.validation is not None
+        seen += part.validation.tolist()
+        together = np.concatenate([part.train, part.validation])
+        assert sorted(together.tolist()) == list(range(147))
+        assert part.train_only == (4,), "a class with one image trains only and is named"
+    single = int(np.flatnonzero(dataset.train.labels == 4)[0])
+    assert sorted([*seen, single]) == list(range(147))
+    assert {part.validation_counts[0] for part in parts} <= {100 // folds, 100 // folds + 1}
+
+
+def test_the_next_round_of_folds_is_another_partition() -> None:
+    dataset = dataset_of([100, 41])
+    first, again = (split(dataset, None, "ascending", Folds(5), seed).validation for seed in (0, 5))
+    assert first is not None
+    assert again is not None
+    assert not np.array_equal(first, again)
+
+
+def test_folds_of_a_synthetic_imbalance_are_refused() -> None:
+    with pytest.raises(SplitError, match=r"folds are for data as they are.*\{unused: N\}"):
+        split(dataset_of([30, 20]), 2, "ascending", Folds(5), 0)
+
+
+def test_a_confirmation_validates_natural_data_in_five_folds() -> None:
+    assert confirming_rule(Holdout(0.1), None) == Folds(5)
+    for rule, imbalance in ((Unused(10), 10), (Holdout(0.1), 10), (Given(), None), (NoValidation(), None)):
+        assert confirming_rule(rule, imbalance) == rule
+
+
 def test_a_given_validation_split_leaves_all_images_to_training() -> None:
     dataset = dataset_of([30, 20], validation=[4, 0])
     trial = split(dataset, None, "ascending", Given(), 0)
@@ -256,7 +298,7 @@ def test_a_rule_that_was_asked_for_is_kept() -> None:
         resolve_validation(Given(), [100, 100], None, False)
 
 
-@pytest.mark.parametrize("rule", [Unused(100), Holdout(0.1), Given(), NoValidation()])
+@pytest.mark.parametrize("rule", [Unused(100), Holdout(0.1), Folds(5), Given(), NoValidation()])
 def test_a_rule_survives_being_written_and_read(rule: ValidationRule) -> None:
     assert validation_rule(rule.as_json()) == rule == validation_rule(rule)
 
@@ -282,6 +324,9 @@ def test_a_rule_survives_being_written_and_read(rule: ValidationRule) -> None:
         ({"holdout": 0}, r"`0 < holdout <= 0\.5` must hold, but got 0"),
         ({"holdout": 0.6}, r"but got 0\.6"),
         ({"holdout": float("nan")}, r"but got nan"),
+        ({"folds": 1}, r"`2 <= folds <= 20` must hold, but got 1"),
+        ({"folds": True}, r"but got True"),
+        ({"fold": 5}, r"did you mean 'folds'\?"),
         ({"holdout": "a tenth"}, r"but got 'a tenth'"),
     ],
 )

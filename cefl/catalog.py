@@ -2,15 +2,69 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What a parameter of a loss means, the values that it may have, and where a search looks by default.
+
+    Attributes:
+        low: Smallest value, itself allowed unless ``above``.
+        below: What every value is below.
+        search: Range that a study draws from; without one, a study asks for the parameter only where its
+            specification gives a range.
+    """
+
+    meaning: str
+    low: float = 0.0
+    above: bool = False
+    below: float = math.inf
+    search: tuple[float, float] | None = None
+
+    def rule(self, name: str) -> str:
+        """Such as ``0 <= gamma < inf``."""
+        return f"{self.low:g} {'<' if self.above else '<='} {name} < {self.below:g}"
+
+    def allows(self, value: object) -> bool:
+        """Whether it is a number in the range."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return (self.low < value if self.above else self.low <= value) and value < self.below
+
+
+PARAMETERS: Mapping[str, Parameter] = {
+    "gamma": Parameter("focusing strength: images that the model has right count less", search=(0.0, 5.0)),
+    "alpha": Parameter("scale of all classes alike", above=True),
+    "tau": Parameter(
+        "strength of the class prior: 0 is cross-entropy, 1 balanced softmax", search=(0.0, 2.0)
+    ),
+    "beta": Parameter("class weights by effective number: 0 is none, towards 1 they are 1 / n", below=1.0),
+    "defer": Parameter("share of the epochs before the class weights come in", below=1.0),
+    "max_margin": Parameter("margin of the rarest class", above=True),
+    "scale": Parameter("factor of the cosines", above=True),
+}
+"""Every parameter of a loss; one name means one thing."""
 
 LOSSES: Mapping[str, Mapping[str, float]] = {
     "cross_entropy": {},
     "focal": {"gamma": 2.0, "alpha": 1.0},
     "cefl": {"gamma": 2.0},
     "cefl2": {"gamma": 2.0},
+    "balanced_softmax": {},
+    "logit_adjustment": {"tau": 1.0},
+    "cb_cross_entropy": {"beta": 0.9999},
+    "cb_focal": {"beta": 0.9999, "gamma": 2.0},
+    "cross_entropy_drw": {"beta": 0.9999, "defer": 0.8},
+    "ldam": {"max_margin": 0.5, "scale": 30.0},
+    "ldam_drw": {"beta": 0.9999, "defer": 0.8, "max_margin": 0.5, "scale": 30.0},
 }
 """Each loss with its parameters and their defaults."""
+
+COSINE_HEAD = ("ldam", "ldam_drw")
+"""Losses of cosines: their model ends in a normalised linear layer, which is part of the arm (Cao et al.)."""
 
 DEPTHS: Mapping[int, str] = {
     **{depth: f"resnet{depth}" for depth in (18, 34, 50, 101)},

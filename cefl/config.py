@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from cefl.catalog import LOSSES, MODELS, ORDERS, PRECISIONS, PRETRAINED
+from cefl.catalog import LOSSES, MODELS, ORDERS, PARAMETERS, PRECISIONS, PRETRAINED
 from cefl.errors import CeflError
 from cefl.recipes import Recipe, named
 
@@ -34,7 +33,7 @@ class TrialConfig:
         imbalance: Ratio of the largest class to the rarest, ``None`` for the data as they are.
         order: Which class is the rarest: ``ascending`` the first, ``descending`` the last.
         validation: A rule as `cefl.data.validation_rule` reads it.
-        params: Of the loss: gamma, alpha.
+        params: Of the loss, as `cefl.catalog.LOSSES` names them.
         seed: Decides subset and split, initial weights, order and augmentation.
         test_every_epoch: Evaluate the test set after every epoch instead of after the last one.
         keep_weights: Write the weights of the last epoch.
@@ -60,13 +59,16 @@ class TrialConfig:
 
     def __post_init__(self) -> None:
         known = LOSSES.get(self.loss, {})
-        gamma, alpha = self.params.get("gamma", 0.0), self.params.get("alpha", 1.0)
+        domains = {
+            PARAMETERS[name].rule(f"params.{name}"): PARAMETERS[name].allows(value)
+            for name, value in self.params.items()
+            if name in PARAMETERS
+        }
         rules = {
             f"model is one of {', '.join(MODELS)}": self.model in MODELS,
             f"loss is one of {', '.join(LOSSES)}": self.loss in LOSSES,
             f"params of {self.loss} are {', '.join(known) or 'none'}": self.params.keys() <= known.keys(),
-            "0 <= params.gamma < inf": _is_number(gamma) and 0 <= gamma < math.inf,
-            "0 < params.alpha < inf": _is_number(alpha) and 0 < alpha < math.inf,
+            **domains,
             f"order is one of {', '.join(ORDERS)}": self.order in ORDERS,
             f"precision is one of {', '.join(PRECISIONS)}": self.precision in PRECISIONS,
             "seed is a whole number >= 0": isinstance(self.seed, int) and self.seed >= 0,
@@ -97,10 +99,6 @@ class TrialConfig:
         values = {**_canonical({**decisive, "numerics": NUMERICS}), "recipe": _canonical_recipe(self.recipe)}
         text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @lru_cache(maxsize=64)  # A plan has thousands of trials of one recipe.

@@ -54,6 +54,23 @@ class BasicBlock(nn.Module):
         return F.relu(out + shortcut)
 
 
+class CosineLinear(nn.Module):
+    """Cosines between the features and a direction for each class, without bias; float32 under autocast too.
+
+    Maps ``(N, features)`` to ``(N, classes)`` in [-1, 1]. The directions start as those of Cao et al.
+    2019: drawn from a cube, then of length 1.
+    """
+
+    def __init__(self, features: int, num_classes: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(F.normalize(torch.empty(num_classes, features).uniform_(-1, 1), dim=1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Cosines of a batch."""
+        with torch.autocast(features.device.type, enabled=False):
+            return F.linear(F.normalize(features.float(), dim=1), F.normalize(self.weight, dim=1))
+
+
 class CifarResNet(nn.Module):
     """6n + 2 layers: a 3x3 convolution, three stages of n blocks with 16, 32, 64 channels, a linear layer."""
 
@@ -88,6 +105,7 @@ def build_model(
     image_size: int = 32,
     pretrained: bool = False,
     seed: int = 0,
+    cosine_head: bool = False,
 ) -> nn.Module:
     """A model with weights drawn from ``seed``; the global random state stays as it is.
 
@@ -98,6 +116,7 @@ def build_model(
         image_size: Pixels a side that the model will see; decides the stem of a standard ResNet.
         pretrained: Start from torchvision's ImageNet weights; the last layer is new.
         seed: Of the initial weights.
+        cosine_head: End in `CosineLinear` instead of a linear layer, with all other weights as without it.
 
     Raises:
         ModelError: If there is no such model, or no pretrained weights fit it, or they cannot be had.
@@ -117,11 +136,16 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would reseed the GPUs too.
         if name in CIFAR_RESNETS:
-            return CifarResNet(int(name.removeprefix("resnet")), num_classes, channels)
-        return _standard(name, num_classes, channels, image_size, pretrained)
+            model: Any = CifarResNet(int(name.removeprefix("resnet")), num_classes, channels)
+        else:
+            model = _standard(name, num_classes, channels, image_size, pretrained)
+        if cosine_head:
+            model.fc = CosineLinear(model.fc.in_features, num_classes)
+        built: nn.Module = model
+        return built
 
 
-def _standard(name: str, num_classes: int, channels: int, image_size: int, pretrained: bool) -> nn.Module:
+def _standard(name: str, num_classes: int, channels: int, image_size: int, pretrained: bool) -> Any:
     from torchvision import models  # Takes seconds, which the CIFAR family need not wait for.
 
     model: Any = getattr(models, name)(weights=None)
@@ -137,8 +161,7 @@ def _standard(name: str, num_classes: int, channels: int, image_size: int, pretr
             model.conv1.weight, mode="fan_out", nonlinearity="relu"
         )  # As torchvision does.
     model.fc = nn.Linear(model.fc.in_features, num_classes)
-    built: nn.Module = model
-    return built
+    return model
 
 
 def _published_weights(name: str) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cefl import data
-from cefl.catalog import DEPTHS, LOSSES, MODELS, ORDERS, PRECISIONS
+from cefl.catalog import DEPTHS, LOSSES, MODELS, ORDERS, PARAMETERS, PRECISIONS
 from cefl.config import TrialConfig
 from cefl.errors import CeflError
 from cefl.recipes import PRESETS, preset_for
@@ -46,8 +46,9 @@ def parser() -> argparse.ArgumentParser:
     add("--depth", type=int, help="depth 18 is short for model resnet18")
     add("--pretrained", action="store_true", help="start from torchvision's ImageNet weights")
     add("--loss", choices=sorted(LOSSES), default="cross_entropy")
-    add("--gamma", type=float, help="focusing strength of focal, cefl and cefl2 (default: 2)")
-    add("--alpha", type=float, help="scale of focal (default: 1)")
+    for name, parameter in PARAMETERS.items():
+        owners = ", ".join(loss for loss, params in LOSSES.items() if name in params)
+        add(f"--{name.replace('_', '-')}", type=float, help=f"{parameter.meaning} ({owners})")
     add("--recipe", choices=sorted(PRESETS), help="default: by the size of the images")
     add("--epochs", type=int, help="the recipe's schedule, stretched or shortened")
     add("--batch-size", type=int)
@@ -84,12 +85,10 @@ def loss_params(options: argparse.Namespace) -> dict[str, float]:
     Raises:
         CeflError: If a parameter was given that the loss does not have.
     """
-    given = {
-        name: getattr(options, name) for name in ("gamma", "alpha") if getattr(options, name) is not None
-    }
+    given = {name: getattr(options, name) for name in PARAMETERS if getattr(options, name) is not None}
     unknown = sorted(given.keys() - LOSSES[options.loss].keys())
     if unknown:
-        raise CeflError(f"--{unknown[0]}: {options.loss} has no {unknown[0]}; leave it out")
+        raise CeflError(f"--{unknown[0].replace('_', '-')}: {options.loss} has no {unknown[0]}; leave it out")
     return {**LOSSES[options.loss], **given}
 
 

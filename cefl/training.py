@@ -194,6 +194,9 @@ class Fit:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.model.train()
+        set_epoch = getattr(self.loss, "set_epoch", None)
+        if set_epoch is not None:
+            set_epoch(self.epoch)
         generator = torch.Generator().manual_seed(stream(self.seed, ORDER, self.epoch))
         order = self.train.indices[
             torch.randperm(len(self.train), generator=generator).to(self.train.indices.device)
@@ -268,7 +271,8 @@ def fit(
 
     Args:
         model: Maps float32 ``(N, C, H, W)`` to logits ``(N, classes)``.
-        loss: Called with float32 logits and int64 targets; returns the mean over the batch in nats.
+        loss: Called with float32 logits and int64 targets; returns the mean over the batch in nats. One with
+            a schedule has ``set_epoch``, called with the epoch, from 0, before it begins.
         train: The images to train on, at least ``recipe.batch_size`` of them.
         seed: Decides order and augmentation of every epoch.
         mean: Per channel, of pixels in [0, 1].

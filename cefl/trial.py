@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-from cefl.catalog import PRETRAINED
+from cefl.catalog import COSINE_HEAD, PRETRAINED
 from cefl.checkpoints import load_checkpoint, save_checkpoint, write_aside
 from cefl.config import TrialConfig
 from cefl.data import Dataset, TrialSplit, open_dataset, split, validation_rule
@@ -114,7 +114,11 @@ def assemble(config: TrialConfig, device: str) -> tuple[Dataset, TrialSplit, Fit
     height, width, channels = dataset.image_shape
     seen = config.recipe.image_size or max(height, width)
     model = build_model(
-        config.model, dataset.num_classes, channels, seen, config.pretrained, stream(config.seed, WEIGHTS)
+        config.model, dataset.num_classes, channels, seen, config.pretrained, stream(config.seed, WEIGHTS),
+        cosine_head=config.loss in COSINE_HEAD,
+    )  # fmt: skip
+    loss = build_loss(
+        config.loss, config.params, train_counts=division.train_counts, epochs=config.recipe.epochs
     )
     train, validation, test = image_sets(dataset, device, division)
     each: dict[str, ImageSet] = {}
@@ -124,7 +128,7 @@ def assemble(config: TrialConfig, device: str) -> tuple[Dataset, TrialSplit, Fit
     (each if config.test_every_epoch else last)["test"] = test
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if config.pretrained else (dataset.mean, dataset.std)
     run = fit(
-        model, build_loss(config.loss, config.params), train, config.recipe,
+        model, loss, train, config.recipe,
         seed=config.seed, mean=torch.tensor(mean), std=torch.tensor(std),
         each_epoch=each, last_epoch=last, device=device, precision=config.precision,
     )  # fmt: skip

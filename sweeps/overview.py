@@ -13,7 +13,7 @@ from sweeps.home import Home
 from sweeps.plan import Plan
 from sweeps.results import count_cells, count_states, counted
 from sweeps.snapshot import read_ledger
-from sweeps.spec.model import loss_arms
+from sweeps.spec.losses import loss_arms
 from sweeps.state import read_state, stored_plan
 
 COUNTED = ("key", "kind", "fresh")

@@ -15,7 +15,8 @@ from cefl.errors import CeflError, MissingData
 from cefl.recipes import PRESETS, Recipe, preset_for
 from sweeps.errors import DataNotThere, EnvironmentProblem, Problem, SpecError
 from sweeps.spec import LoadedSpec, Spec
-from sweeps.spec.model import NATURAL, DataEntry, LossEntry, loss_arms
+from sweeps.spec.losses import LossEntry, loss_arms
+from sweeps.spec.model import NATURAL, DataEntry
 from sweeps.spec.reading import Path as Place
 
 Progress = Callable[[str, int, int], None]
@@ -274,9 +275,7 @@ def searches(spec: Spec, cells: list[Cell]) -> Iterator[Search]:
         for loss in study.losses:
             if loss not in listed:
                 continue
-            ranges = {"gamma": (study.gamma.low, study.gamma.high)} if "gamma" in LOSSES[loss] else {}
-            if study.alpha is not None and "alpha" in LOSSES[loss]:
-                ranges["alpha"] = (study.alpha.low, study.alpha.high)
+            ranges = study.ranges(LOSSES[loss])
             yield Search(
                 cell, study_name(spec.name, cell, loss), loss, ranges, study.asks, study.seed, spec.seeds[0]
             )

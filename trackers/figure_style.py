@@ -44,6 +44,10 @@ _SPARE = (
     Style("#8f7a00", "pentagon", "solid"),
     Style("#8a6fd1", "hexagon", "solid"),
     Style("#3f97a8", "star-square", "solid"),
+    Style("#c2679f", "x", "dot"),
+    Style("#8f7a00", "triangle-down", "dot"),
+    Style("#8a6fd1", "star", "dot"),
+    Style("#3f97a8", "hourglass", "dot"),
 )
 
 

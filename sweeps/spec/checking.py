@@ -10,12 +10,13 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from cefl.catalog import DEPTHS, LOSSES, MODELS
+from cefl.catalog import DEPTHS, LOSSES, MODELS, PARAMETERS
 from cefl.data import validation_rule
 from cefl.errors import CeflError
 from cefl.recipes import PRESETS
 from sweeps.errors import Problem, SpecError
-from sweeps.spec.model import LossEntry, RecipeEntry, Spec, loss_arms
+from sweeps.spec.losses import LossEntry, loss_arms
+from sweeps.spec.model import Range, RecipeEntry, Spec, Study
 from sweeps.spec.reading import Document, Path, dotted
 
 Found = tuple[Path, str]
@@ -77,6 +78,10 @@ def explain(error: ErrorDetails, document: Document) -> Found:
     """Path and message of one of pydantic's errors, in our words."""
     path = written_path(error["loc"], document)
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        return explain_loss(path, value, document)
+    if kind == "extra_forbidden" and len(error["loc"]) > 1 and error["loc"][-2] in LOSSES:
+        return path, explain_parameter(str(path[-1]), str(error["loc"][-2]))
     if kind == "extra_forbidden":
         known = known_keys(path[:-1])
         return path, f"unknown key '{path[-1]}'" + (
@@ -86,8 +91,6 @@ def explain(error: ErrorDetails, document: Document) -> Found:
         return path, "is required"
     if kind in ("literal_error", "string_pattern_mismatch", "enum") and "expected" in context:
         words = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        if path[-1] == "loss":
-            words = list(LOSSES)
         return path, f"{value!r} is not one of {', '.join(words)}{did_you_mean(value, words)}"
     if kind == "string_pattern_mismatch":
         return (
@@ -114,6 +117,26 @@ def explain(error: ErrorDetails, document: Document) -> Found:
     return path, f"{error['msg'][0].lower()}{error['msg'][1:]}, but got {value!r}"
 
 
+def explain_loss(path: Path, value: Any, document: Document) -> Found:
+    """What is wrong with a loss that is none of ours."""
+    written = isinstance(document.at(path), dict)
+    if not isinstance(value, dict):
+        return path, f"must be the name of a loss, or a mapping of loss and its parameters, but got {value!r}"
+    if "loss" not in value:
+        return (*path, "loss"), "is required"
+    loss = value["loss"]
+    message = f"{loss!r} is not one of {', '.join(LOSSES)}{did_you_mean(loss, LOSSES)}"
+    return (*path, "loss") if written else path, message
+
+
+def explain_parameter(name: str, loss: str) -> str:
+    """What is wrong with a parameter that a loss does not have."""
+    own = list(LOSSES[loss])
+    if name in PARAMETERS:
+        return f"{loss} has no {name}; leave it out"
+    return f"unknown key '{name}'" + (did_you_mean(name, own) or f"; {loss} has {', '.join(own) or 'none'}")
+
+
 def written_path(location: Sequence[str | int], document: Document) -> Path:
     """The error's location without pydantic's names of union members and validators.
 
@@ -128,7 +151,7 @@ def written_path(location: Sequence[str | int], document: Document) -> Path:
                 path.append(part)  # A key that is missing.
             continue
         if isinstance(part, str) and not isinstance(value, dict):
-            if part in Spec.model_fields or part in LossEntry.model_fields:
+            if part in Spec.model_fields:
                 path.append(part)
             continue
         if isinstance(part, int) and not isinstance(value, list):
@@ -217,13 +240,10 @@ def check_models(models: Sequence[str] | None, depths: Sequence[int] | None, at:
 
 
 def check_losses(entries: Sequence[LossEntry], at: Path) -> Iterator[Found]:
-    """Parameters that a loss does not have, and arms that stand twice."""
+    """Arms that stand twice."""
     seen: dict[tuple[Any, ...], int] = {}
     for index, entry in enumerate(entries):
         here: Path = (*at, "losses", index)
-        for name in ("gamma", "alpha"):
-            if getattr(entry, name) is not None and name not in LOSSES[entry.loss]:
-                yield (*here, name), f"{entry.loss} has no {name}; leave it out"
         for arm in loss_arms(entry):
             label = (entry.loss, *sorted(arm.items()))
             if label in seen:
@@ -259,12 +279,30 @@ def check_study(spec: Spec) -> Iterator[Found]:
         elif loss not in listed:
             yield ("study", "losses", index), f"{loss} is not among the sweep's `losses`; add it there"
     yield from duplicates(study.losses, ("study", "losses"))
-    for name in ("gamma", "alpha"):
-        interval = getattr(study, name)
-        if interval is not None and not interval.low < interval.high:
+    yield from check_ranges(study)
+
+
+def check_ranges(study: Study) -> Iterator[Found]:
+    """Ranges that are empty, leave what their parameter may be, or serve none of the searched losses."""
+    searched = {name for loss in study.losses for name in LOSSES.get(loss, {})}
+    for name, parameter in PARAMETERS.items():
+        interval: Range | None = getattr(study, name)
+        if interval is None:
+            continue
+        here: Path = ("study", name)
+        if not interval.low < interval.high:
+            yield here, f"`low < high` must hold, but got (low={interval.low:g}, high={interval.high:g})"
+        elif not (parameter.allows(interval.low) and parameter.allows(interval.high)):
+            got = f"[{interval.low:g}, {interval.high:g}]"
+            yield here, f"`{parameter.rule(name)}` must hold in the whole range, but got {got}"
+        elif name not in searched:
+            yield here, f"none of {', '.join(study.losses)} has {name}; leave it out"
+    for index, loss in enumerate(study.losses):
+        if LOSSES.get(loss) and not study.ranges(LOSSES[loss]):
+            example = next(iter(LOSSES[loss]))
             yield (
-                ("study", name),
-                f"`low < high` must hold, but got (low={interval.low:g}, high={interval.high:g})",
+                ("study", "losses", index),
+                f"{loss} is searched over no range; give one, such as `{example}`",
             )
 
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
-from cefl.catalog import LOSSES
+from cefl.catalog import PARAMETERS
 from cefl.data import SPELLINGS
 from cefl.recipes import PRESETS
+from sweeps.spec.block import Block, as_list
+from sweeps.spec.losses import LossList
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME)]
 NATURAL = "natural"
-
-
-def as_list(value: Any) -> Any:
-    """One value stands for a list of one."""
-    return value if isinstance(value, list) or value is None else [value]
 
 
 def seed_list(value: Any) -> Any:
@@ -37,27 +35,12 @@ def data_list(value: Any) -> Any:
     return [data_entry(item) for item in as_list(value)] if value is not None else value
 
 
-def loss_list(value: Any) -> Any:
-    """One loss or several, each by its name or as a mapping."""
-    if value is None:
-        return value
-    return [{"loss": item} if isinstance(item, str) else item for item in as_list(value)]
-
-
 def bounds(value: Any) -> Any:
     """``[0, 5]`` is short for ``{low: 0, high: 5}``."""
     return {"low": value[0], "high": value[1]} if isinstance(value, list) and len(value) == 2 else value
 
 
-Gamma = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Alpha = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=1, allow_inf_nan=False)] | Literal["natural"]
-
-
-class Block(BaseModel):
-    """A mapping of known keys, frozen; numbers are numbers, not text."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class DataEntry(Block):
@@ -82,18 +65,6 @@ class DataEntry(Block):
     validation: Any = Field(None, description="as the sweep's `validation`, for this data set alone")
 
 
-class LossEntry(Block):
-    """A loss with the values of its own parameters; every combination is an arm."""
-
-    loss: Literal["cross_entropy", "focal", "cefl", "cefl2"]
-    gamma: Annotated[list[Gamma], BeforeValidator(as_list)] | None = Field(
-        None, min_length=1, description="focusing strengths, >= 0; not for cross_entropy"
-    )
-    alpha: Annotated[list[Alpha], BeforeValidator(as_list)] | None = Field(
-        None, min_length=1, description="scales of focal, > 0; for focal alone"
-    )
-
-
 class Range(Block):
     """An interval that a search may draw from."""
 
@@ -101,20 +72,34 @@ class Range(Block):
     high: float = Field(ge=0, allow_inf_nan=False)
 
 
+Interval = Annotated[Range, BeforeValidator(bounds)]
+
+
 class Study(Block):
     """A search by Optuna: one study for each cell and each of these losses."""
 
     losses: Annotated[list[str], BeforeValidator(as_list)] = Field(min_length=1)
-    gamma: Annotated[Range, BeforeValidator(bounds)] = Field(
-        Range(low=0.0, high=5.0), description="range of gamma"
-    )
-    alpha: Annotated[Range, BeforeValidator(bounds)] | None = Field(
-        None, description="range of alpha, for focal; by default alpha stays at 1"
-    )
+    gamma: Interval | None = Field(None, description="range of gamma, by default [0, 5]")
+    alpha: Interval | None = Field(None, description="range of alpha, for focal; by default alpha stays at 1")
+    tau: Interval | None = Field(None, description="range of tau, by default [0, 2]")
+    beta: Interval | None = Field(None, description="range of beta; by default it stays at its default")
+    defer: Interval | None = Field(None, description="as beta")
+    max_margin: Interval | None = Field(None, description="as beta")
+    scale: Interval | None = Field(None, description="as beta")
     asks: int = Field(
         ge=1, description="trials that the sampler draws in each study, beyond the listed points"
     )
     seed: int = Field(0, ge=0, description="seed of the sampler")
+
+    def ranges(self, params: Iterable[str]) -> dict[str, tuple[float, float]]:
+        """What is drawn of these parameters, and from where; the others stay at their defaults."""
+        found = {}
+        for name in params:
+            asked: Range | None = getattr(self, name)
+            interval = PARAMETERS[name].search if asked is None else (asked.low, asked.high)
+            if interval is not None:
+                found[name] = interval
+        return found
 
 
 class RecipeEntry(Block):
@@ -180,7 +165,7 @@ class CellEntry(Block):
     model: str | None = None
     depth: int | None = None
     pretrained: bool = False
-    losses: Annotated[list[LossEntry], BeforeValidator(loss_list)] = Field(min_length=1)
+    losses: LossList = Field(min_length=1)
 
 
 class Spec(Block):
@@ -193,7 +178,7 @@ class Spec(Block):
         None, min_length=1, description="18 is short for the model resnet18"
     )
     pretrained: bool = False
-    losses: Annotated[list[LossEntry], BeforeValidator(loss_list)] | None = Field(None, min_length=1)
+    losses: LossList | None = Field(None, min_length=1)
     cells: list[CellEntry] | None = Field(
         None,
         min_length=1,
@@ -212,12 +197,3 @@ class Spec(Block):
     select: Select = Select()
     resources: Resources = Resources()
     tracking: Tracking = Tracking()
-
-
-def loss_arms(entry: LossEntry) -> list[dict[str, float]]:
-    """Every combination of the parameters of a loss, the defaults where none are listed."""
-    arms: list[dict[str, float]] = [{}]
-    for name, default in LOSSES[entry.loss].items():
-        values = getattr(entry, name) or [default]
-        arms = [{**arm, name: float(value)} for arm in arms for value in values]
-    return arms

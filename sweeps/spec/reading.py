@@ -34,6 +34,16 @@ class Document:
     value: Any
     lines: dict[Path, int] = field(default_factory=dict)
 
+    def at(self, path: Path) -> Any:
+        """The value at a path, ``None`` where there is none."""
+        value = self.value
+        for part in path:
+            try:
+                value = value[part]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
     def line(self, path: Path) -> int | None:
         """Line of the path, or of the nearest thing around it."""
         for length in range(len(path), -1, -1):

@@ -10,15 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cefl.losses import (
-    CEFLLoss,
-    build_loss,
-    cefl2_loss,
-    cefl_loss,
-    cross_entropy_loss,
-    focal_loss,
-    true_margin,
-)
+from cefl.loss_base import true_margin
+from cefl.losses import CEFLLoss, build_loss, cefl2_loss, cefl_loss, cross_entropy_loss, focal_loss
 
 FOCUSING: dict[str, Callable[..., Tensor]] = {"focal": focal_loss, "cefl": cefl_loss, "cefl2": cefl2_loss}
 ALL: dict[str, Callable[..., Tensor]] = {"cross_entropy": cross_entropy_loss, **FOCUSING}

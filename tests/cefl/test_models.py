@@ -12,7 +12,7 @@ from torch import nn
 
 from cefl.catalog import CIFAR_RESNETS, MODELS, PRETRAINED, STANDARD_RESNETS
 from cefl.errors import ModelError
-from cefl.models import DOWNLOADS, BasicBlock, build_model
+from cefl.models import DOWNLOADS, BasicBlock, CosineLinear, build_model
 from cefl.trial import IMAGENET_MEAN, IMAGENET_STD
 
 
@@ -160,3 +160,19 @@ def test_a_28_px_image_keeps_its_resolution_in_the_small_stem() -> None:
     model.layer1.register_forward_hook(lambda module, inputs, output: seen.append(output.shape[2:]))
     model(torch.zeros(1, 1, 28, 28))
     assert seen == [(28, 28)]
+
+
+@pytest.mark.parametrize("name", ["resnet8", "resnet18"])
+def test_a_cosine_head_gives_cosines_and_leaves_all_other_weights(name: str) -> None:
+    plain, model = build_model(name, 5, seed=3), build_model(name, 5, seed=3, cosine_head=True)
+    for key, value in model.state_dict().items():
+        if not key.startswith("fc."):
+            assert torch.equal(value, plain.state_dict()[key])
+    assert isinstance(model.fc, CosineLinear)
+    assert model.fc.weight.norm(dim=1).allclose(torch.ones(5))
+    features = torch.randn(7, model.fc.weight.shape[1], generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.cosine_similarity(features[:, None], model.fc.weight[None], dim=2)
+    torch.testing.assert_close(model.fc(features), expected)
+    torch.testing.assert_close(model.fc(9 * features), expected)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model.fc(features.bfloat16()).dtype == torch.float32

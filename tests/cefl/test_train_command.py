@@ -77,6 +77,8 @@ WRONG = [
     (["--loss", "cefl", "--gamma", "nan"], "nan"),
     (["--loss", "focal", "--alpha", "0"], "0 < params.alpha < inf"),
     (["--loss", "cefl", "--alpha", "1"], "cefl has no alpha"),
+    (["--loss", "ldam", "--max-margin", "0"], "0 < params.max_margin < inf"),
+    (["--loss", "cefl", "--max-margin", "1"], "--max-margin: cefl has no max_margin"),
     (["--loss", "cefel"], "cefel"),
     (["--imbalance", "1e6"], "at most"),
     (["--imbalance", "0.5"], "1 <= imbalance"),

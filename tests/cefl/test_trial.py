@@ -264,6 +264,39 @@ def test_seeds_give_other_subsets_and_other_weights(configured: MakeConfig, tmp_
 
 
 @pytest.mark.parametrize(
+    ("loss", "params"), [("logit_adjustment", {"tau": 1.0}), ("ldam_drw", {"beta": 0.99, "defer": 0.5})]
+)
+def test_losses_that_know_class_sizes_or_epochs_go_on_to_the_same_numbers(
+    configured: MakeConfig, tmp_path: Path, loss: str, params: dict[str, float]
+) -> None:
+    config = configured(loss=loss, params=params)
+    whole = run(config, tmp_path / "whole")
+    rows = run_trial(config, tmp_path / "stopped", "cpu")
+    next(rows)
+    rows.close()
+    assert untimed(run(config, tmp_path / "stopped")) == untimed(whole)
+    assert same_weights(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_deferred_weights_change_the_training_from_their_epoch_on(
+    configured: MakeConfig, tmp_path: Path
+) -> None:
+    config = configured(loss="cross_entropy_drw", params={"beta": 0.999, "defer": 0.5})
+    deferred = untimed(run(config, tmp_path / "drw"))
+    plain = untimed(run(replace(config, loss="cross_entropy", params={}), tmp_path / "ce"))
+    assert deferred[:2] == plain[:2]
+    assert deferred[2] != plain[2]
+
+
+def test_ldam_trains_cosines(configured: MakeConfig, tmp_path: Path) -> None:
+    config = configured(loss="ldam", params={})
+    run(config, tmp_path / "ldam")
+    run(replace(config, loss="cross_entropy"), tmp_path / "ce")
+    cosines, linear = (load_file(tmp_path / name / "weights.safetensors") for name in ("ldam", "ce"))
+    assert linear.keys() - cosines.keys() == {"fc.bias"}
+
+
+@pytest.mark.parametrize(
     ("changes", "error", "said"),
     [
         ({"digest": "0" * 64}, DataError, "digest"),
@@ -350,6 +383,8 @@ def test_the_key_holds_the_file_of_pretrained_weights_and_the_version_of_an_augm
         ({"params": {"gamma": math.nan}}, "nan"),
         ({"params": {"gamma": "2"}}, "'2'"),
         ({"params": {"alpha": 1.0}}, "params of cefl are gamma"),
+        ({"loss": "cb_focal", "params": {"beta": 1.0}}, r"0 <= params.beta < 1.*'beta': 1.0"),
+        ({"loss": "ldam", "params": {"scale": True}}, r"0 < params.scale < inf"),
         ({"model": "resnet19"}, "resnet19"),
         ({"order": "random"}, "random"),
         ({"precision": "fp16"}, "fp16"),

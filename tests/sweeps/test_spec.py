@@ -7,8 +7,11 @@ from pathlib import Path
 import pydantic
 import pytest
 
+from cefl.catalog import LOSSES, PARAMETERS
 from sweeps.errors import InputError, SpecError
-from sweeps.spec import load_spec, load_text, shipped_specs
+from sweeps.spec import Spec, load_spec, load_text, shipped_specs
+from sweeps.spec.losses import loss_arms
+from sweeps.spec.model import Range, Study
 
 RIGHT = """\
 name: right
@@ -76,6 +79,10 @@ def test_every_problem_is_told_at_once_with_line_and_path() -> None:
         ("study: {losses: [cefl2], asks: 1}", "cefl2 is not among the sweep's `losses`; add it there"),
         ("study: {losses: [cefl], asks: 1, gamma: [.nan, 2]}", "must be a finite number, but got nan"),
         (
+            "study: {losses: [cefl], asks: 1, tau: [0, 1]}",
+            "study.tau: none of cefl has tau; leave it out",
+        ),
+        (
             "study: {losses: [cefl], asks: 1, gamma: [3, 1]}",
             "`low < high` must hold, but got (low=3, high=1)",
         ),
@@ -103,12 +110,60 @@ def test_a_wrong_block_is_told_with_its_rule(change: str, expected: str) -> None
         ("[{loss: cefl, gamma: [1, 1.0]}]", "the arm cefl gamma 1 is listed twice; keep one"),
         ("[cefl, {loss: cefl, gamma: 2}]", "the arm cefl gamma 2 is listed twice; keep one"),
         ("[{gamma: 2}]", "losses[0].loss: is required"),
+        ("[3]", "losses[0]: must be the name of a loss, or a mapping of loss and its parameters, but got 3"),
+        ("{loss: [cefl]}", "losses.loss: ['cefl'] is not one of cross_entropy, focal"),
+        ("[{loss: cefl, gama: 1}]", "losses[0].gama: unknown key 'gama', did you mean 'gamma'?"),
+        (
+            "[{loss: cefl, temperature: 1}]",
+            "losses[0].temperature: unknown key 'temperature'; cefl has gamma",
+        ),
+        ("[{loss: logit_adjustment, tau: -1}]", "losses[0].tau: must be >= 0, but got -1"),
+        ("[{loss: cb_focal, beta: 1}]", "losses[0].beta: must be < 1, but got 1"),
+        ("[{loss: balanced_softmax, tau: 1}]", "losses[0].tau: balanced_softmax has no tau; leave it out"),
     ],
 )
 def test_a_wrong_loss_is_told_with_its_rule(losses: str, expected: str) -> None:
     found = problems(f"name: s\ndata: digits\ndepth: 8\nlosses: {losses}\n")
     assert any(expected in line for line in found), found
     assert len(found) == 1
+
+
+def test_each_loss_has_its_own_parameters_and_their_defaults() -> None:
+    text = "name: s\ndata: digits\ndepth: 8\nlosses: [ldam, {loss: cb_focal, beta: [0.9, 0.99], gamma: 1}]\n"
+    spec = load_text(text, "s.yaml", Path()).spec
+    ldam, focal = spec.losses or []
+    assert loss_arms(ldam) == [{"max_margin": 0.5, "scale": 30.0}]
+    assert loss_arms(focal) == [{"beta": 0.9, "gamma": 1.0}, {"beta": 0.99, "gamma": 1.0}]
+
+
+def test_the_schema_knows_which_loss_has_which_parameter() -> None:
+    entries = Spec.model_json_schema()["$defs"]
+    found = {
+        entry["properties"]["loss"]["const"]: set(entry["properties"]) - {"loss"}
+        for name, entry in entries.items()
+        if name.endswith("Entry") and "loss" in entry["properties"]
+    }
+    assert found == {loss: set(params) for loss, params in LOSSES.items()}
+
+
+def test_a_study_has_a_range_for_every_parameter_and_asks_for_those_that_are_searched() -> None:
+    assert PARAMETERS.keys() <= Study.model_fields.keys()
+    study = Study(losses=["cb_focal"], asks=1)
+    assert study.ranges(LOSSES["cb_focal"]) == {"gamma": (0.0, 5.0)}
+    wide = Study(losses=["cb_focal"], asks=1, beta=Range(low=0.9, high=0.999), gamma=Range(low=1, high=2))
+    assert wide.ranges(LOSSES["cb_focal"]) == {"beta": (0.9, 0.999), "gamma": (1.0, 2.0)}
+
+
+@pytest.mark.parametrize(
+    ("study", "expected"),
+    [
+        ("{losses: [ldam], asks: 1}", "study.losses[0]: ldam is searched over no range; give one, such as"),
+        ("{losses: [ldam], asks: 1, scale: [0, 9]}", "`0 < scale < inf` must hold in the whole range"),
+    ],
+)
+def test_a_search_without_a_range_or_out_of_it_is_told(study: str, expected: str) -> None:
+    (found,) = problems(f"name: s\ndata: digits\ndepth: 8\nlosses: [ldam]\nstudy: {study}\n")
+    assert expected in found
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,10 @@ def test_every_loss_has_a_colour_of_its_own_and_keeps_it() -> None:
     assert loss_styles(["cefl", "other"])["cefl"] == STYLES["cefl"]
 
 
+def test_twelve_losses_are_told_apart() -> None:
+    assert len(set(loss_styles([*STYLES, *"abcdefgh"]).values())) == 12
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_colours_are_seen_on_both_backgrounds(dark: bool) -> None:
     def luminance(color: str) -> float:

@@ -51,7 +51,7 @@ def test_every_problem_is_told_at_once_with_line_and_path() -> None:
         "s.yaml:4: epohcs: unknown key 'epohcs'; known are name, data, model, depth, pretrained, losses, "
         "cells, seeds, study, recipe, validation, select, resources, tracking",
         "s.yaml:7: losses[0].gamma[0]: 'x' is not a number",
-        "s.yaml:9: recipe.preset: 'cifr' is not one of cifar, crop-disease, mushroom, digits,"
+        "s.yaml:9: recipe.preset: 'cifr' is not one of cifar, crop-disease, mushroom, ldam, digits,"
         " did you mean 'cifar'?",
     ]
 

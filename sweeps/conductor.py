@@ -23,8 +23,10 @@ from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.plan import Cell, Plan, PlannedTrial
 from sweeps.results import asked_for
+from sweeps.rungs import standing
 
 DIVERGED = "diverged: loss or metric is not finite"
+STOPPED = "stopped"  # Attribute: why a trial must end that may not have ended yet.
 TAKEN_OUT = "interrupted, and since taken out of the specification"
 
 
@@ -48,6 +50,7 @@ class Live:
     lease: FileLock | None
     started: float
     stopped: str | None = None
+    pruned: str | None = None
 
 
 class Watcher(Protocol):
@@ -127,9 +130,13 @@ class Conductor:
             return None
         for entry, cell in self._rotate(self.interrupted):
             assignment = self._execute(entry, cell)
-            if assignment is not None:
+            if assignment is None:
+                self.interrupted.append((entry, cell))
+            elif STOPPED in entry.attrs:  # Its driver died between the decision and the end.
+                self.live[entry.ref].pruned = entry.attrs[STOPPED]
+                self.ended(entry.ref)
+            else:
                 return assignment
-            self.interrupted.append((entry, cell))
         for entry, cell in self._rotate(self.repeats):
             folders = (number for number in range(1, 1000) if not self.home.trial(entry.key, number).exists())
             return self._execute(
@@ -208,6 +215,8 @@ class Conductor:
         config = cell.config(entry.loss, entry.params, entry.seed)
         live = Live(entry, cell, config, History(folder), None, time.monotonic())
         self.ledger.note(entry, origin=result["sweep"])
+        for row in live.history.rows:
+            self._compare(live, row["epoch"])
         self._complete(live, result["sweep"])
 
     def row(self, ref: str, row: Mapping[str, Any]) -> bool:
@@ -218,7 +227,21 @@ class Conductor:
                 watcher.row(live, row)
         if not is_finite(row):
             live.stopped = DIVERGED
-        return live.stopped is not None or self.stopping
+        elif self._compare(live, row["epoch"]) and live.history.rows[-1]["epoch"] == row["epoch"]:
+            live.pruned = f"stopped early: at epoch {row['epoch']} it was not among the best of its study"
+            self.ledger.note(live.entry, **{STOPPED: live.pruned})
+        return live.stopped is not None or live.pruned is not None or self.stopping
+
+    def _compare(self, live: Live, epoch: int) -> bool:
+        """At a rung, put a trial beside the others of its study; whether it must stop."""
+        search, entry = self.searches.get(live.entry.study), live.entry
+        if search is None or epoch not in search.rungs.epochs or entry.fresh:
+            return False
+        milestones = live.config.recipe.milestones
+        value = standing(live.history.rows, epoch, self.plan.spec.select, milestones)
+        if value is None:
+            return False
+        return self.ledger.report(entry, epoch, value) and (entry.kind == "ask" or search.rungs.points)
 
     def ended(self, ref: str, error: str | None = None, retry: bool = True) -> None:
         """A trial is no longer executed: done, stopped, interrupted, or with an error."""
@@ -226,6 +249,8 @@ class Conductor:
         done = bool(live.history.rows) and live.history.rows[-1]["epoch"] == live.config.recipe.epochs
         if live.stopped is not None:
             self._fail(live, live.stopped)
+        elif live.pruned is not None:
+            self._prune(live, live.pruned)
         elif done and error is None:
             self._complete(live, None)
         elif error is None or self.stopping:
@@ -261,6 +286,12 @@ class Conductor:
         if not live.entry.fresh:
             self.states["complete"] += 1
         self._watch_end(live, "complete", None, origin)
+
+    def _prune(self, live: Live, reason: str) -> None:
+        self.ledger.prune(live.entry, reason)
+        self.states["pruned"] += 1
+        self._forget_checkpoints(live)
+        self._watch_end(live, "pruned", reason)
 
     def _fail(self, live: Live, reason: str) -> None:
         self.ledger.fail(live.entry, reason)

@@ -17,7 +17,8 @@ from rich.text import Text
 
 from sweeps.conductor import Conductor, Live
 from sweeps.display_words import readable
-from sweeps.history import SPLIT_NAMES, score
+from sweeps.history import SPLIT_NAMES
+from sweeps.results import outcome
 from sweeps.spec import Spec
 from trackers.table import arm_label
 
@@ -98,16 +99,10 @@ class TerminalDisplay:
     def ended(self, live: Live, state: str, reason: str | None, origin: str | None) -> None:
         """A trial has ended."""
         entry, value = live.entry, None
-        if state == "complete":
-            value = score(
-                live.history.rows,
-                self.metric,
-                self.select.split,
-                self.select.epoch,
-                live.config.recipe.milestones,
-            )
+        if state in ("complete", "pruned") and self.conductor is not None:
+            value = outcome(self.conductor.plan, state, live.history.rows, live.config.recipe)
         label = arm_label(entry.loss, entry.params)
-        if value is not None and not entry.fresh:
+        if state == "complete" and value is not None and not entry.fresh:
             leader = self.best.get(live.cell.name)
             if leader is None or value > leader.score:
                 self.best[live.cell.name] = Best(label, entry.seed, value)
@@ -154,6 +149,8 @@ class TerminalDisplay:
             shown = f"{100 * leader.score:.2f} % (one seed, {self.select.split})"
             text = f"best so far  {cell}: {leader.arm}, {shown}"
             parts.append(Text(text, style="green"))
+        if states["pruned"]:
+            parts.append(Text(f"{states['pruned']} stopped early", style="dim"))
         if states["failed"]:
             parts.append(Text(f"{states['failed']} failed", style="red"))
         return Group(*parts)

@@ -97,7 +97,7 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
     with home.driving(name):
         check_comparable(home, plan)
         verify_data(plan)
-        ledger = Ledger(home, name)
+        ledger = Ledger(home, name, {search.study: search.rungs for search in plan.searches})
         tracking = Tracking(plan, home, ledger)
         if first and not options.offline and not tracking.local:
             tracking.check()

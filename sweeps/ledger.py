@@ -19,6 +19,8 @@ from optuna.trial import TrialState, create_trial
 from sweeps.drafts import DraftingStorage
 from sweeps.entries import Entry
 from sweeps.home import Home
+from sweeps.pruning import pruner_of
+from sweeps.rungs import Rungs
 from sweeps.snapshot import LedgerRow, read_ledger
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -30,10 +32,14 @@ LOCK_WAIT_SECONDS = 60
 
 
 class Ledger:
-    """The studies of one sweep."""
+    """The studies of one sweep.
 
-    def __init__(self, home: Home, sweep: str) -> None:
-        self.url, self.sweep = home.optuna_url, sweep
+    Args:
+        rungs: Of the studies whose trials may be stopped early, by the name of the study.
+    """
+
+    def __init__(self, home: Home, sweep: str, rungs: Mapping[str, Rungs] | None = None) -> None:
+        self.url, self.sweep, self.rungs = home.optuna_url, sweep, rungs or {}
         with home.initialising():
             self.storage = RDBStorage(
                 self.url, engine_kwargs={"connect_args": {"timeout": LOCK_WAIT_SECONDS}}
@@ -46,7 +52,7 @@ class Ledger:
         if name not in self._studies:
             self._studies[name] = optuna.create_study(
                 storage=self._drafting, study_name=name, direction="maximize", load_if_exists=True,
-                pruner=optuna.pruners.NopPruner(),
+                pruner=pruner_of(self.rungs.get(name, Rungs())),
             )  # fmt: skip
         return self._studies[name]
 
@@ -82,7 +88,11 @@ class Ledger:
         study = self.study(study_name)
         number = len(study.get_trials(deepcopy=False))
         digest = hashlib.sha256(f"{seed}/{study_name}/{number}".encode()).digest()
-        study.sampler = TPESampler(seed=int.from_bytes(digest[:4], "big"), n_startup_trials=STARTUP_TRIALS)
+        study.sampler = TPESampler(
+            seed=int.from_bytes(digest[:4], "big"),
+            n_startup_trials=STARTUP_TRIALS,
+            multivariate=len(ranges) > 1,  # Of a single range it would only warn of points outside.
+        )
         return study.ask({name: FloatDistribution(*interval) for name, interval in ranges.items()}).params
 
     def note(self, entry: Entry, **attrs: Any) -> None:
@@ -90,12 +100,23 @@ class Ledger:
         for name, value in attrs.items():
             self.storage.set_trial_user_attr(entry.trial_id, name, value)
 
+    def report(self, entry: Entry, epoch: int, value: float) -> bool:
+        """Note what a running trial is worth at a rung; whether the study's pruner would stop it there.
+
+        A trial that goes on from a checkpoint comes by its rungs again: nothing is written twice.
+        """
+        study = self.study(entry.study)
+        if epoch not in self.storage.get_trial(entry.trial_id).intermediate_values:
+            self.storage.set_trial_intermediate_value(entry.trial_id, epoch, value)
+        return study.pruner.prune(study, self.storage.get_trial(entry.trial_id))
+
     def complete(self, entry: Entry, score: float) -> None:
         """All epochs done, with the objective of the chosen epoch."""
         self.storage.set_trial_state_values(entry.trial_id, TrialState.COMPLETE, [score])
 
-    def prune(self, entry: Entry) -> None:
+    def prune(self, entry: Entry, reason: str) -> None:
         """Stopped early; the last reported value counts."""
+        self.note(entry, reason=reason)
         self.storage.set_trial_state_values(entry.trial_id, TrialState.PRUNED)
 
     def fail(self, entry: Entry, reason: str) -> None:

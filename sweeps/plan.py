@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +15,7 @@ from cefl.config import TrialConfig
 from cefl.errors import CeflError, MissingData
 from cefl.recipes import PRESETS, Recipe, preset_for
 from sweeps.errors import DataNotThere, EnvironmentProblem, Problem, SpecError
+from sweeps.rungs import Rungs, rungs_of
 from sweeps.spec import LoadedSpec, Spec
 from sweeps.spec.losses import LossEntry, loss_arms
 from sweeps.spec.model import NATURAL, DataEntry
@@ -79,6 +81,7 @@ class Search:
     asks: int
     seed: int
     trial_seed: int
+    rungs: Rungs = Rungs()
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ def build_plan(
                 cells.append(build_cell(loaded, entry, ratio, model, pretrained, losses, datasets[identity]))
             except CeflError as error:
                 problems.append(loaded.problem((*place, "imbalance"), f"{ratio}: {error}"))
-    problems += clashes(cells)
+    problems += clashes(cells) + endless_grace(loaded, cells)
     if problems:
         kind = DataNotThere if missing == len(problems) else SpecError
         raise kind(loaded.file, list(dict.fromkeys(problems)))
@@ -277,8 +280,19 @@ def searches(spec: Spec, cells: list[Cell]) -> Iterator[Search]:
                 continue
             ranges = study.ranges(LOSSES[loss])
             yield Search(
-                cell, study_name(spec.name, cell, loss), loss, ranges, study.asks, study.seed, spec.seeds[0]
-            )
+                cell, study_name(spec.name, cell, loss), loss, ranges, study.asks, study.seed, spec.seeds[0],
+                rungs_of(study, cell.base.recipe),
+            )  # fmt: skip
+
+
+def endless_grace(loaded: LoadedSpec, cells: list[Cell]) -> list[Problem]:
+    """A grace period that was asked for and never ends."""
+    study = loaded.spec.study
+    shortest = min((cell.base.recipe.epochs for cell in cells), default=math.inf)
+    if study is None or study.grace is None or study.grace < shortest:
+        return []
+    text = f"`grace < epochs` must hold, but got {study.grace} >= {shortest}; `pruner: none` stops no trial"
+    return [loaded.problem(("study", "grace"), text)]
 
 
 def clashes(cells: list[Cell]) -> list[Problem]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
+from cefl.recipes import Recipe
 from sweeps.entries import Entry, entry_of
 from sweeps.history import Row, read_history, read_result, score
 from sweeps.home import Home
 from sweeps.plan import Cell, Plan
+from sweeps.rungs import standing
 from sweeps.snapshot import LedgerRow, read_ledger
 from sweeps.tracking_log import read_tracking
 from trackers.compare import Objective
@@ -51,11 +54,19 @@ def trial_result(
     whole = histories or result is None or select.epoch != "last"
     rows = read_history(folder) if whole else []
     scored = rows or ([{"epoch": result["epochs"], "metrics": result["metrics"]}] if result else [])
-    value = None
-    if row.state in ("complete", "pruned"):
-        value = score(scored, select.metric, select.split, select.epoch, recipe.milestones)
+    value = outcome(plan, row.state, scored, recipe)
     run_id = entry.run_id or runs.get(entry.ref, {}).get("run_id")
     return describe(cell, entry, row.state, value, rows, result, run_id)
+
+
+def outcome(plan: Plan, state: str, rows: Sequence[Row], recipe: Recipe) -> float | None:
+    """The score of a trial; of one that was stopped early what was compared last, of other states none."""
+    select = plan.spec.select
+    if state == "pruned" and rows:
+        return standing(rows, rows[-1]["epoch"], select, recipe.milestones)
+    if state == "complete":
+        return score(rows, select.metric, select.split, select.epoch, recipe.milestones)
+    return None
 
 
 def describe(

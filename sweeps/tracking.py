@@ -17,11 +17,11 @@ from typing import Any
 from sweeps.conductor import DIVERGED, Live
 from sweeps.entries import entry_of
 from sweeps.errors import EnvironmentProblem
-from sweeps.history import HISTORY, History, read_result, score
+from sweeps.history import HISTORY, History, read_result
 from sweeps.home import Home, write_json
 from sweeps.ledger import Ledger
 from sweeps.plan import Plan
-from sweeps.results import describe
+from sweeps.results import describe, outcome
 from sweeps.tracking_log import read_tracking
 from trackers.connection import initialise, masked
 from trackers.errors import TrackingError
@@ -111,7 +111,7 @@ class Tracking:
         entry, cell, config, rows = live.entry, live.cell, live.config, live.history.rows
         told = {**entry.attrs, "reason": reason and reason[-MOST_REASON:], "origin": origin}
         result = read_result(live.history.path.parent)
-        value = self._score(live) if state == "complete" else None
+        value = outcome(self.plan, state, rows, config.recipe)
         run_id = entry.run_id or self._run_id(entry.ref)
         trial = describe(cell, replace(entry, attrs=told), state, value, rows, result, run_id)
         tags: dict[str, str | None] = {**self.tags, "sweep.attempt": str(entry.attempt)}
@@ -134,12 +134,6 @@ class Tracking:
             tags=tags,
             dataset=Dataset(cell.dataset, config.digest[:36], cell.source),
             start_ms=rows[0]["timestamp"] if rows else None,
-        )
-
-    def _score(self, live: Live) -> float | None:
-        select = self.plan.spec.select
-        return score(
-            live.history.rows, select.metric, select.split, select.epoch, live.config.recipe.milestones
         )
 
     def row(self, live: Live, row: Mapping[str, Any]) -> None:

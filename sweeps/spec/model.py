@@ -90,6 +90,24 @@ class Study(Block):
         ge=1, description="trials that the sampler draws in each study, beyond the listed points"
     )
     seed: int = Field(0, ge=0, description="seed of the sampler")
+    pruner: Literal["halving", "hyperband", "none"] = Field(
+        "halving",
+        description="how trials that fall behind are stopped early: by comparison within their study",
+    )
+    prune: Literal["asks", "all"] = Field(
+        "asks", description="who may be stopped: asks alone, or listed points too"
+    )
+    grace: int | None = Field(
+        None,
+        ge=1,
+        description="epochs before the first comparison; by default those to the first drop of the learning"
+        " rate and 5% more, or half of all without a drop",
+    )
+    reduction: int = Field(
+        3,
+        ge=2,
+        description="about one trial in so many goes on, and each comparison comes so many times later",
+    )
 
     def ranges(self, params: Iterable[str]) -> dict[str, tuple[float, float]]:
         """What is drawn of these parameters, and from where; the others stay at their defaults."""

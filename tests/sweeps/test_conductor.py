@@ -151,6 +151,25 @@ def test_another_sweep_takes_over_what_is_trained(
     assert "trained now    0 trials; sweep small-best is done" in capsys.readouterr().out
 
 
+def test_a_trial_that_was_stopped_early_keeps_its_curve_and_never_wins(
+    small_spec: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from trackers.readback import read_mlflow
+
+    small_spec.write_text(small_spec.read_text() + "study: {losses: cefl, asks: 6, grace: 1}\n")
+    assert run(small_spec, home) == 0
+    found = {trial["key"]: trial for trial in told(capsys, "trials", "small", "--home", home)}
+    pruned = {key for key, trial in found.items() if trial["state"] == "pruned"}
+    assert pruned, "of eight trials each is compared after its first epoch"
+    assert told(capsys, "status", "small", "--home", home)["trials"]["pruned"] == len(pruned)
+    assert {key for key, rows in histories(home).items() if len(rows) == 1} == pruned
+    shown = {trial.key: trial for trial in read_mlflow(Home(home).mlflow_uri, "small")}
+    assert {key for key, trial in shown.items() if trial.state == "pruned"} == pruned
+    assert all("stopped early" in (shown[key].reason or "") for key in pruned)
+    (best,) = told(capsys, "best", "small", "--home", home)
+    assert best["params"] not in [found[key]["params"] for key in pruned]
+
+
 DRIVER = """
 import sys
 from sweeps.cli import main

@@ -17,6 +17,9 @@ DASH = "–"
 LONG = 40
 """A LaTeX table of more rows than this may break across pages."""
 
+LONGEST = 1000
+"""Rows in Markdown and LaTeX, which nobody reads further; the CSV holds all."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -46,14 +49,20 @@ class Table:
     note: str = ""
 
     def shown(self) -> list[list[str]]:
-        """Every value as it is shown, a dash for what there is none of."""
+        """The first `LONGEST` rows as they are shown, a dash for what there is none of."""
         return [
             [
                 DASH if value is None else column.show(value)
                 for column, value in zip(self.columns, row, strict=True)
             ]
-            for row in self.rows
+            for row in self.rows[:LONGEST]
         ]
+
+    @property
+    def notes(self) -> str:
+        """How to read it, and what is left out of what people see."""
+        more = len(self.rows) - LONGEST
+        return f"{self.note} {more:,} more rows are in {self.name}.csv.".strip() if more > 0 else self.note
 
     @property
     def header(self) -> list[str]:
@@ -77,7 +86,7 @@ def files_of(tables: Iterable[Table]) -> dict[str, str]:
 
 def as_markdown(table: Table) -> str:
     """The table below its title; all text is escaped."""
-    parts = [f"# {escaped(table.title)}", escaped(table.note)]
+    parts = [f"# {escaped(table.title)}", escaped(table.notes)]
     parts.append(markdown(table.header, table.shown(), table.numbers) if table.rows else "No rows.")
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -87,7 +96,7 @@ def as_latex(table: Table) -> str:
     import pandas as pd
 
     packages = "booktabs" if len(table.rows) <= LONG else "booktabs and longtable"
-    comments = [f"% {one_line(text)}" for text in (table.title, table.note, f"Needs {packages}.") if text]
+    comments = [f"% {one_line(text)}" for text in (table.title, table.notes, f"Needs {packages}.") if text]
     if not table.rows:
         return "\n".join([*comments, "% No rows.", ""])
     shown = pd.DataFrame(

@@ -18,7 +18,8 @@ from synthetic_trials import CLASSES, HOSTILE, cell_values, sweep, trial
 
 from trackers.compare import Objective, best
 from trackers.escaping import escaped, fenced
-from trackers.page import embedded, policy, render
+from trackers.markup import embedded, policy
+from trackers.page import render
 from trackers.plain_text import as_csv, as_markdown
 from trackers.report import CellInfo, ReportData, write_report
 from trackers.report_data import cell_reports

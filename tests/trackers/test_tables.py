@@ -67,6 +67,14 @@ def test_many_rows_break_across_pages() -> None:
     assert "booktabs and longtable" in text
 
 
+def test_what_nobody_reads_further_stands_in_the_csv_alone() -> None:
+    long = table(tuple(map(str, range(1010))))
+    for text in (as_markdown(long), as_latex(long)):
+        assert "10 more rows are in table.csv." in text
+        assert "1008" not in text
+    assert len(as_csv(long).splitlines()) == 1011
+
+
 def test_hostile_names_keep_every_cell_in_its_place() -> None:
     hostile = table(LATEX)
     markdown = [line for line in as_markdown(hostile).splitlines() if line.startswith("|")]

@@ -29,7 +29,7 @@ class Recipe:
         milestones: Epochs (counted from 0) at which the learning rate is multiplied by ``decay``.
         warmup_epochs: Epochs over which the learning rate rises linearly to ``learning_rate``.
         augment: ``none``, ``crop`` (zero-pad and crop), ``crop-flip`` (and mirror), or ``imagenet`` (random
-            resized crop, mirror, rotation, colour jitter).
+            resized crop, mirror, colour jitter, rotation: `cefl.imagenet`).
         crop_padding: Pixels of zero padding before a random crop.
         image_size: Pixels a side that the model sees; ``None`` keeps the size of the cache. Where nothing is
             drawn at random it sees the centre, as `cefl.augment.centre` takes it.

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from cefl import augment
 from cefl.catalog import PRECISIONS
 from cefl.errors import CeflError
+from cefl.imagenet import imagenet, imagenet_draws
 from cefl.metrics import classification_metrics
 from cefl.recipes import Recipe
 
@@ -233,18 +234,17 @@ class Fit:
     def _draws(self, count: int, generator: torch.Generator) -> Tensor:
         recipe = self.recipe
         if recipe.augment == "imagenet":
-            draws = augment.imagenet_draws(count, generator)
-        else:
-            padding = 0 if recipe.augment == "none" else recipe.crop_padding
-            draws = augment.crop_draws(count, padding, recipe.augment == "crop-flip", generator)
+            return imagenet_draws(count, generator)
+        padding = 0 if recipe.augment == "none" else recipe.crop_padding
+        draws = augment.crop_draws(count, padding, recipe.augment == "crop-flip", generator)
         return draws.to(self.device, non_blocking=True)
 
     def _augment(self, images: Tensor, draws: Tensor) -> Tensor:
         """uint8 ``(N, H, W, C)`` to float32 ``(N, C, h, w)`` in [0, 255]."""
         if self.recipe.augment == "imagenet":
             size = self.recipe.image_size or min(images.shape[1:3])
-            unit = augment.shrink(images.permute(0, 3, 1, 2).to(torch.float32).div_(255), size)
-            return augment.imagenet(unit, draws, size).mul_(255).contiguous(memory_format=torch.channels_last)
+            shrunk = augment.shrink(images.permute(0, 3, 1, 2), size)
+            return imagenet(shrunk, draws, size).contiguous(memory_format=torch.channels_last)
         if self.recipe.augment != "none":
             images = augment.crop_and_flip(images, draws, self.recipe.crop_padding)
         return self._floats(images)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor
+from torchvision.transforms import RandomCrop, RandomHorizontalFlip
 from torchvision.transforms import functional as reference
 
 from cefl import augment
-
-IDENTITY = torch.tensor([1.0, 0.5, 0.3, 0.8, 0.9, 0.5, 0.5, 0.5, 0.5])
-"""Whole area, aspect 1, no shift to make, not mirrored, angle 0, colours as they are."""
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -74,82 +71,26 @@ def test_without_flip_nothing_is_mirrored_and_without_padding_nothing_moves() ->
     assert torch.equal(augment.crop_and_flip(images, draws, 0), images)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("size", [8, 32, 33])
-def test_imagenet_with_identity_draws_is_the_identity(channels: int, size: int) -> None:
-    images = floats_of(3, channels, size, size)
-    torch.testing.assert_close(
-        augment.imagenet(images, IDENTITY.expand(3, -1), size), images, rtol=0, atol=1e-4
-    )
-
-
-def test_imagenet_mirrors_and_crops_as_drawn() -> None:
-    images = floats_of(1, 3, 16, 16)
-    mirrored = IDENTITY.clone()
-    mirrored[4] = 0.1
-    found = augment.imagenet(images, mirrored[None], 16)
-    torch.testing.assert_close(found, images.flip(3), rtol=0, atol=1e-4)
-    corner = IDENTITY.clone()
-    corner[0] = (0.25 - augment.SCALE[0]) / (1 - augment.SCALE[0])  # A quarter of the area,
-    corner[2], corner[3] = 0.0, 1.0  # from the left, at the bottom.
-    found = augment.imagenet(images, corner[None], 8)
-    torch.testing.assert_close(found, images[:, :, 8:, :8], rtol=0, atol=1e-4)
-
-
-@pytest.mark.parametrize("end", [0.0, 1.0])
-def test_imagenet_rotates_by_at_most_the_stated_angle(end: float) -> None:
-    ramp = torch.linspace(0.2, 0.8, 33).expand(33, 33)
-    turned = IDENTITY.clone()
-    turned[5] = end
-    angles = []
-    for image in (ramp, ramp.T):  # Brighter to the right, and brighter downwards.
-        found = augment.imagenet(image.expand(1, 3, 33, 33), turned[None], 33)[0, 0]
-        down, across = found[18, 16] - found[14, 16], found[16, 18] - found[16, 14]
-        angles.append(math.degrees(math.atan2(float(down), float(across))))
-    assert abs(angles[0]) == pytest.approx(augment.ROTATION_DEGREES, abs=0.1)
-    assert (angles[0] < 0) == (end > 0.5)
-    assert angles[1] - angles[0] == pytest.approx(90, abs=0.1), "both turn alike: no shear"
-
-
-def test_imagenet_stays_in_range_and_takes_another_size() -> None:
-    images = (floats_of(200, 3, 12, 20) > 0.5).float()
-    draws = augment.imagenet_draws(200, generator())
-    found = augment.imagenet(images, draws, 24)
-    assert found.shape == (200, 3, 24, 24)
-    assert found.min() >= 0
-    assert found.max() <= 1
-    assert not torch.equal(found[0], augment.imagenet(images[:1], draws[1:2], 24)[0])
-
-
-def test_jitter_changes_brightness_contrast_and_saturation_by_at_most_a_fifth() -> None:
-    images = 0.3 + 0.3 * floats_of(1, 3, 9, 9)
-    plain = torch.full((1, 3), 0.5)
-    torch.testing.assert_close(augment.jitter(images, plain), images)
-    for end, factor in ((0.0, 0.8), (1.0, 1.2)):
-        for which in range(3):
-            draws = plain.clone()
-            draws[0, which] = end
-            found = augment.jitter(images, draws)
-            grey = images.mean(dim=1, keepdim=True)
-            centre = (torch.zeros(()), images.mean(), grey)[which]
-            torch.testing.assert_close(found, centre + factor * (images - centre))
-
-
-def test_one_channel_has_no_saturation() -> None:
-    images = floats_of(4, 1, 6, 6)
-    draws = torch.tensor([[0.5, 0.5, 0.0]]).expand(4, -1)
-    torch.testing.assert_close(augment.jitter(images, draws), images)
+def test_offsets_and_mirrors_are_distributed_as_those_of_torchvision() -> None:
+    """Uniform over the 9 x 9 places and the two sides; torchvision's own draws pass the same test."""
+    drawn = augment.crop_draws(4000, 4, flip=True, generator=generator(1))
+    padded = torch.zeros(1, 40, 40)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        theirs = torch.tensor([RandomCrop.get_params(padded, (32, 32))[:2] for _ in range(4000)])
+    for offsets in (drawn[:, :2], theirs):
+        counts = torch.bincount(9 * offsets[:, 0] + offsets[:, 1], minlength=81)
+        assert stats.chisquare(counts).pvalue > 0.001
+    sides = stats.contingency.crosstab(9 * drawn[:, 0] + drawn[:, 1], drawn[:, 2]).count
+    assert stats.chi2_contingency(sides).pvalue > 0.001, "the side does not depend on the place"
+    assert stats.binomtest(int(drawn[:, 2].sum()), len(drawn), RandomHorizontalFlip().p).pvalue > 0.001
 
 
 def test_generators_decide_the_draws_and_the_global_state_does_not() -> None:
     before = torch.get_rng_state()
-    for draw in (
-        lambda seed: augment.crop_draws(20, 4, True, generator(seed)),
-        lambda seed: augment.imagenet_draws(20, generator(seed)),
-    ):
-        first = draw(1)
-        assert torch.equal(draw(1), first)
-        assert not torch.equal(draw(2), first)
+    first = augment.crop_draws(20, 4, True, generator(1))
+    assert torch.equal(augment.crop_draws(20, 4, True, generator(1)), first)
+    assert not torch.equal(augment.crop_draws(20, 4, True, generator(2)), first)
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -31,7 +31,7 @@ from sweeps.plan import Plan, build_plan
 from sweeps.results import objective, read_results
 from sweeps.spec import LoadedSpec
 from sweeps.state import check_comparable, read_state, write_spec, write_state
-from sweeps.tracking import WEIGHTS, Tracking
+from sweeps.tracking import WEIGHTS, Tracking, check_tracking
 from trackers.compare import arm_key, best
 
 TRACKING_PATIENCE_SECONDS = 60.0
@@ -97,10 +97,10 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
     with home.driving(name):
         check_comparable(home, plan)
         verify_data(plan)
+        if first and not options.offline:
+            check_tracking(plan)
         ledger = Ledger(home, name, {search.study: search.rungs for search in plan.searches})
         tracking = Tracking(plan, home, ledger)
-        if first and not options.offline and not tracking.local:
-            tracking.check()
         write_spec(home, plan, loaded)
         write_state(home, name, "running", loaded)
         begin = time.monotonic()

@@ -23,7 +23,7 @@ from sweeps.ledger import Ledger
 from sweeps.plan import Plan
 from sweeps.results import describe, outcome
 from sweeps.tracking_log import read_tracking
-from trackers.connection import initialise, masked
+from trackers.connection import check, initialise, masked
 from trackers.errors import TrackingError
 from trackers.records import CONFUSION, run_of
 from trackers.wanted import Artifact, Dataset, Run
@@ -53,19 +53,6 @@ class Tracking:
             )
         except TrackingError as error:
             raise EnvironmentProblem(str(error)) from None
-
-    def check(self) -> None:
-        """See that the server answers.
-
-        Raises:
-            EnvironmentProblem: If it does not.
-        """
-        try:
-            self.writer.check()
-        except TrackingError as error:
-            raise EnvironmentProblem(
-                f"{error}; `--offline` runs without it, and `sweeps run` writes later"
-            ) from None
 
     def start(self) -> None:
         """Begin to write, first of all what an earlier run could not."""
@@ -199,6 +186,23 @@ class Tracking:
                 if self.known.get(tracked.ref) != value:
                     file.write(json.dumps(value) + "\n")
                     self.known[tracked.ref] = value
+
+
+def check_tracking(plan: Plan) -> None:
+    """See that the tracking server that a specification names answers.
+
+    Raises:
+        EnvironmentProblem: If it does not.
+    """
+    uri = plan.spec.tracking.uri
+    if uri is None:
+        return
+    try:
+        check(uri)
+    except TrackingError as error:
+        raise EnvironmentProblem(
+            f"{error}; or run without it (--offline): a later `sweeps run` writes what is missing"
+        ) from None
 
 
 def git_tags() -> dict[str, str | None]:

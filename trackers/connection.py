@@ -128,16 +128,15 @@ def check(uri: str, timeout: float = 10.0) -> None:
             connect(uri).search_experiments(max_results=1)
             failure.clear()
         except Exception as error:
-            failure[:] = [reason(error)]
+            failure[:] = [refusal(error) or reason(error)]
 
     asking = threading.Thread(target=ask, name="tracking-check", daemon=True)
     asking.start()
     asking.join(timeout)
     if failure:
         raise TrackingUnavailable(
-            f"MLflow at {masked(uri)} does not answer: {failure[0]}. Start it, correct the address, "
-            "give MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD if it asks for them, "
-            "or go on without it (--offline) and write the runs later (sweeps sync)"
+            f"MLflow at {masked(uri)} does not answer: {failure[0]}; start it, correct the address, or "
+            "give MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD if it asks for them"
         )
 
 
@@ -225,3 +224,12 @@ def reason(error: BaseException) -> str:
     """What went wrong in one line, without credentials; of a long text the beginning and the end."""
     text = masked(" ".join(str(error).split()) or type(error).__name__)
     return text if len(text) <= 400 else f"{text[:200]} ... {text[-195:]}"
+
+
+def refusal(error: BaseException | None) -> str | None:
+    """What the system said of a connection, such as ``Connection refused``: others wrap it in long texts."""
+    while error is not None:
+        if isinstance(error, ConnectionError) and error.strerror:
+            return error.strerror
+        error = error.__cause__ or error.__context__
+    return None

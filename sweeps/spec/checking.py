@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import typing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from cefl.catalog import DEPTHS, LOSSES, MODELS, PARAMETERS
-from cefl.data import validation_rule
+from cefl.data import parse_source, validation_rule
 from cefl.errors import CeflError
 from cefl.recipes import PRESETS
 from sweeps.errors import Problem, SpecError
@@ -68,10 +68,19 @@ def explain_all(error: ValidationError, document: Document) -> list[Found]:
     return list(found.items())
 
 
-def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """``, did you mean 'epochs'?``, or nothing where nothing is near."""
-    near = difflib.get_close_matches(str(word), list(known), n=1)
-    return f", did you mean '{near[0]}'?" if near else ""
+def did_you_mean(word: object, known: Iterable[str], elsewhere: Mapping[str, str] | None = None) -> str:
+    """``, did you mean 'epochs'?``, or nothing where nothing is near.
+
+    Args:
+        known: What would be right here.
+        elsewhere: What would be right in another place, with that place; a very near word here goes first.
+    """
+    known = list(known)
+    near = difflib.get_close_matches(str(word), known, n=1, cutoff=0.8)
+    near = near or difflib.get_close_matches(str(word), [*known, *(elsewhere or {})], n=1)
+    if not near:
+        return ""
+    return f", did you mean '{near[0] if near[0] in known else (elsewhere or {})[near[0]]}'?"
 
 
 def explain(error: ErrorDetails, document: Document) -> Found:
@@ -84,9 +93,9 @@ def explain(error: ErrorDetails, document: Document) -> Found:
         return path, explain_parameter(str(path[-1]), str(error["loc"][-2]))
     if kind == "extra_forbidden":
         known = known_keys(path[:-1])
-        return path, f"unknown key '{path[-1]}'" + (
-            did_you_mean(path[-1], known) or f"; known are {', '.join(known)}"
-        )
+        # A key of this mapping, or one that stands elsewhere, such as `epochs` at the top.
+        hint = did_you_mean(path[-1], known, all_keys(Spec)) or f"; known are {', '.join(known)}"
+        return path, f"unknown key '{path[-1]}'{hint}"
     if kind == "missing":
         return path, "is required"
     if kind in ("literal_error", "string_pattern_mismatch", "enum") and "expected" in context:
@@ -172,6 +181,16 @@ def known_keys(path: Path) -> list[str]:
     return list(model.model_fields) if model is not None else []
 
 
+def all_keys(model: type[BaseModel], at: str = "") -> dict[str, str]:
+    """Every key of a model and of those within it, with its path, such as ``recipe.epochs``."""
+    keys: dict[str, str] = {}
+    for name, field in model.model_fields.items():
+        keys.setdefault(name, f"{at}{name}")
+        for inner in models_within(field.annotation):
+            keys = {**all_keys(inner, f"{at}{name}."), **keys}
+    return keys
+
+
 def models_within(annotation: Any) -> Iterator[type[BaseModel]]:
     """The models that an annotation such as ``list[Model] | None`` holds."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -202,9 +221,11 @@ def cross_checks(spec: Spec) -> Iterator[Found]:
                 [cell.model] if cell.model else None, [cell.depth] if cell.depth is not None else None, here
             )
             yield from check_losses(cell.losses, here)
+            yield from check_source(cell.data.source, (*here, "data", "source"))
             yield from check_rule(cell.data.validation, (*here, "data", "validation"))
     yield from check_losses(spec.losses or [], ())
     for index, entry in enumerate(spec.data or []):
+        yield from check_source(entry.source, ("data", index, "source"))
         yield from duplicates(entry.imbalance, ("data", index, "imbalance"))
         yield from check_rule(entry.validation, ("data", index, "validation"))
     for key in ("model", "depth", "seeds"):
@@ -250,6 +271,14 @@ def check_losses(entries: Sequence[LossEntry], at: Path) -> Iterator[Found]:
                 values = ", ".join(f"{name} {value:g}" for name, value in sorted(arm.items()))
                 yield here, f"the arm {entry.loss} {values or '(no parameters)'} is listed twice; keep one"
             seen[label] = index
+
+
+def check_source(source: str, path: Path) -> Iterator[Found]:
+    """A data source that there is none of; whether its files are there is seen later."""
+    try:
+        parse_source(source)
+    except CeflError as error:
+        yield path, str(error)
 
 
 def check_rule(rule: Any, path: Path) -> Iterator[Found]:

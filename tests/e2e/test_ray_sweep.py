@@ -130,8 +130,7 @@ def test_a_tracker_that_does_not_answer_is_told_before_anything_starts(
     assert refused.returncode == 7
     assert "--offline" in refused.stderr
     assert "secret" not in refused.stderr
-    assert not (home / "trials").exists()
-    assert not (home / "sweeps").exists()
+    assert not any((home / name).exists() for name in ("trials", "sweeps", "optuna.db", "mlflow.db"))
     offline = sweeps("run", small_spec, "--home", home, "--executor", "inline", "--offline")
     assert offline.returncode == 5, "all trials are done, tracking is not"
     assert shown("status", "small", "--home", home)["trials"]["complete"] == 3

@@ -48,8 +48,7 @@ def test_every_problem_is_told_at_once_with_line_and_path() -> None:
         "study: {losses: [cefl], gamma: [5, 0], asks: 2}\nrecipe: {preset: cifr}\n"
     )
     assert problems(text) == [
-        "s.yaml:4: epohcs: unknown key 'epohcs'; known are name, data, model, depth, pretrained, losses, "
-        "cells, seeds, study, recipe, validation, select, resources, tracking",
+        "s.yaml:4: epohcs: unknown key 'epohcs', did you mean 'recipe.epochs'?",
         "s.yaml:7: losses[0].gamma[0]: 'x' is not a number",
         "s.yaml:9: recipe.preset: 'cifr' is not one of cifar, crop-disease, mushroom, ldam, digits,"
         " did you mean 'cifar'?",
@@ -93,6 +92,12 @@ def test_a_wrong_block_is_told_with_its_rule(change: str, expected: str) -> None
     found = problems(RIGHT + change + "\n")
     assert any(expected in line for line in found), found
     assert len(found) == 1
+
+
+def test_a_data_source_that_there_is_none_of_is_told_before_the_data_are_looked_at() -> None:
+    (found,) = problems(RIGHT.replace("digits", "digitz"))
+    assert found.startswith("s.yaml:2: data[0].source: unknown data source 'digitz'")
+    assert "did you mean 'digits'?" in found
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ from sweeps.errors import EnvironmentProblem  # noqa: E402
 from sweeps.spec.model import Resources  # noqa: E402
 from sweeps.trainable import ERROR, RETRY, ROW, train  # noqa: E402
 
+START_ATTEMPTS = 2
 ASK_AHEAD = 1000  # Far above any number of slots: `LedgerSearch` itself holds back.
 
 
@@ -117,11 +118,7 @@ class RayExecutor:
 
     def __init__(self, resources: Resources, cpus: int | None = None) -> None:
         self.resources = resources
-        with quiet_output():
-            ray.init(
-                address="local", num_cpus=cpus, include_dashboard=False, logging_level=logging.ERROR,
-                log_to_driver=False, configure_logging=True, _node_ip_address="127.0.0.1",
-            )  # fmt: skip
+        start_ray(cpus)
         there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self.gpus = self._gpus(there.get("GPU", 0.0))
         fits = int(there["CPU"] // resources.cpus)
@@ -171,6 +168,29 @@ class RayExecutor:
     def close(self) -> None:
         """End every process of this Ray."""
         ray.shutdown()
+
+
+def start_ray(cpus: int | None) -> None:
+    """Start a Ray of this process's own, on the loopback.
+
+    Raises:
+        EnvironmentProblem: If it does not come up, twice.
+    """
+    for attempt in range(START_ATTEMPTS):
+        try:
+            with quiet_output():
+                ray.init(
+                    address="local", num_cpus=cpus, include_dashboard=False, logging_level=logging.ERROR,
+                    log_to_driver=False, configure_logging=True, _node_ip_address="127.0.0.1",
+                )  # fmt: skip
+            return
+        except Exception as error:  # Ray raises a bare Exception where its processes are slow to start.
+            ray.shutdown()
+            if attempt + 1 == START_ATTEMPTS:
+                raise EnvironmentProblem(
+                    f"Ray does not start ({' '.join(str(error).split())}); is the machine overloaded, or its"
+                    " memory or disk full? Run the sweep again, or train in this process: --executor inline"
+                ) from error
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -94,12 +94,13 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
     first = name not in home.sweeps()
     plan = build_plan(loaded, home.data, name, display.preparing)
     check_selection(plan)
-    with home.driving(name):
+    with home.driving(name), ExitStack() as opened:
         check_comparable(home, plan)
         verify_data(plan)
         if first and not options.offline:
             check_tracking(plan)
-        ledger = Ledger(home, name, {search.study: search.rungs for search in plan.searches})
+        rungs = {search.study: search.rungs for search in plan.searches}
+        ledger = opened.enter_context(closing(Ledger(home, name, rungs)))
         tracking = Tracking(plan, home, ledger)
         write_spec(home, plan, loaded)
         write_state(home, name, "running", loaded)

@@ -47,6 +47,11 @@ class Ledger:
         self._drafting = DraftingStorage(self.storage)
         self._studies: dict[str, optuna.Study] = {}
 
+    def close(self) -> None:
+        """Give back the connections to the database."""
+        self.storage.remove_session()
+        self.storage.engine.dispose()
+
     def study(self, name: str) -> optuna.Study:
         """The study of a name, made where there is none."""
         if name not in self._studies:

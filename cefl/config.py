@@ -22,6 +22,8 @@ AUGMENT_NUMERICS: Mapping[str, int] = {"imagenet": 2}
 PLACES = ("data", "test_every_epoch", "keep_weights")
 """Fields that say where data lie and what is kept, and decide no number."""
 
+SEEDS = ("seed", "data_seed", "train_seed")
+
 
 @dataclass(frozen=True)
 class TrialConfig:
@@ -34,9 +36,11 @@ class TrialConfig:
         order: Which class is the rarest: ``ascending`` the first, ``descending`` the last.
         validation: A rule as `cefl.data.validation_rule` reads it.
         params: Of the loss, as `cefl.catalog.LOSSES` names them.
-        seed: Decides subset and split, initial weights, order and augmentation.
+        seed: Of data and training, where they have none of their own. Under natural data it draws no subset.
         test_every_epoch: Evaluate the test set after every epoch instead of after the last one.
         keep_weights: Write the weights of the last epoch.
+        data_seed: Decides subset and split; ``None``: ``seed`` does.
+        train_seed: Decides initial weights, order and augmentation; ``None``: ``seed`` does.
 
     Raises:
         CeflError: If a rule is broken; names all that are. Whether the data fit is seen when they are opened.
@@ -56,6 +60,8 @@ class TrialConfig:
     precision: str = "auto"
     test_every_epoch: bool = False
     keep_weights: bool = True
+    data_seed: int | None = None
+    train_seed: int | None = None
 
     def __post_init__(self) -> None:
         known = LOSSES.get(self.loss, {})
@@ -71,11 +77,25 @@ class TrialConfig:
             **domains,
             f"order is one of {', '.join(ORDERS)}": self.order in ORDERS,
             f"precision is one of {', '.join(PRECISIONS)}": self.precision in PRECISIONS,
-            "seed is a whole number >= 0": isinstance(self.seed, int) and self.seed >= 0,
+            **{
+                f"{name} is a whole number >= 0": isinstance(value, int) and value >= 0
+                for name in SEEDS
+                if (value := getattr(self, name)) is not None
+            },
         }
         broken = [rule for rule, holds in rules.items() if not holds]
         if broken:
             raise CeflError(f"trial: `{'` and `'.join(broken)}` must hold, but got {named(self, broken)}")
+
+    @property
+    def draws_data(self) -> int:
+        """The seed of subset and split."""
+        return self.seed if self.data_seed is None else self.data_seed
+
+    @property
+    def draws_training(self) -> int:
+        """The seed of initial weights, order and augmentation."""
+        return self.seed if self.train_seed is None else self.train_seed
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, from which `from_json` makes an equal configuration."""
@@ -89,7 +109,12 @@ class TrialConfig:
 
     def key(self) -> str:
         """First 12 hex digits of the SHA-256 of the canonical JSON of everything that decides the result."""
-        decisive = {name: value for name, value in vars(self).items() if name not in (*PLACES, "recipe")}
+        decisive = {
+            name: value for name, value in vars(self).items() if name not in (*PLACES, *SEEDS, "recipe")
+        }
+        decisive["seed"] = self.draws_training
+        if self.draws_data != self.draws_training:
+            decisive["data_seed"] = self.draws_data
         if self.imbalance is None:
             decisive["order"] = None
         if self.pretrained:

@@ -55,7 +55,9 @@ def parser() -> argparse.ArgumentParser:
     add("--learning-rate", type=float)
     add("--precision", choices=PRECISIONS, default="auto")
     add("--device", help="cpu or cuda (default: cuda where there is a GPU)")
-    add("--seed", type=int, default=0)
+    add("--seed", type=int, default=0, help="of data and training")
+    add("--data-seed", type=int, help="of subset and split alone")
+    add("--train-seed", type=int, help="of initial weights, order and augmentation alone")
     add(
         "--out",
         type=Path,
@@ -109,7 +111,8 @@ def configure(options: argparse.Namespace) -> TrialConfig:
     return TrialConfig(
         data=str(folder), digest=dataset.digest, imbalance=options.imbalance, order=options.order,
         validation=rule.as_json(), model=model, pretrained=options.pretrained, loss=options.loss,
-        params=loss_params(options), seed=options.seed, precision=options.precision,
+        params=loss_params(options), seed=options.seed, data_seed=options.data_seed,
+        train_seed=options.train_seed, precision=options.precision,
         recipe=replace(recipe, **{name: value for name, value in changes.items() if value is not None}),
     )  # fmt: skip
 

@@ -114,7 +114,8 @@ def assemble(config: TrialConfig, device: str) -> tuple[Dataset, TrialSplit, Fit
     height, width, channels = dataset.image_shape
     seen = config.recipe.image_size or max(height, width)
     model = build_model(
-        config.model, dataset.num_classes, channels, seen, config.pretrained, stream(config.seed, WEIGHTS),
+        config.model, dataset.num_classes, channels, seen, config.pretrained,
+        stream(config.draws_training, WEIGHTS),
         cosine_head=config.loss in COSINE_HEAD,
     )  # fmt: skip
     loss = build_loss(
@@ -129,7 +130,7 @@ def assemble(config: TrialConfig, device: str) -> tuple[Dataset, TrialSplit, Fit
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if config.pretrained else (dataset.mean, dataset.std)
     run = fit(
         model, loss, train, config.recipe,
-        seed=config.seed, mean=torch.tensor(mean), std=torch.tensor(std),
+        seed=config.draws_training, mean=torch.tensor(mean), std=torch.tensor(std),
         each_epoch=each, last_epoch=last, device=device, precision=config.precision,
     )  # fmt: skip
     return dataset, division, run
@@ -138,7 +139,7 @@ def assemble(config: TrialConfig, device: str) -> tuple[Dataset, TrialSplit, Fit
 def divide(config: TrialConfig) -> TrialSplit:
     """Which images a configuration trains on and which it validates on."""
     rule = validation_rule(config.validation)
-    return split(open_dataset(Path(config.data)), config.imbalance, config.order, rule, config.seed)
+    return split(open_dataset(Path(config.data)), config.imbalance, config.order, rule, config.draws_data)
 
 
 def image_sets(

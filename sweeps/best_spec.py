@@ -24,7 +24,7 @@ def best_spec(plan: Plan, winners: list[BestArm]) -> str:
     document: dict[str, Any] = {
         "name": f"{plan.name}-best"[:64],
         "cells": [cell_entry(cell, winner) for cell, winner in chosen],
-        "seeds": list(plan.spec.seeds),
+        "seeds": plan.spec.model_dump()["seeds"],
         "select": plan.spec.select.model_dump(),
     }
     if len(recipes) == 1:

@@ -46,8 +46,8 @@ def overview(plan: Plan, home: Home) -> dict[str, Any]:
         )  # fmt: skip
     return {
         "name": plan.name,
-        "seeds": len(plan.spec.seeds),
-        "points_a_seed": len(plan.points) // len(plan.spec.seeds),
+        "seeds": len(plan.spec.trial_seeds),
+        "points_a_seed": len(plan.points) // len(plan.spec.trial_seeds),
         "trials": counts,
         "reusable": reusable,
         "cells": cells,

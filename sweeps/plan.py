@@ -100,7 +100,7 @@ class Plan:
         return tuple(self._points())
 
     def _points(self) -> Iterator[PlannedTrial]:
-        for seed in self.spec.seeds:
+        for seed in self.spec.trial_seeds:
             for cell in self.cells:
                 for entry in cell.losses:
                     for params in loss_arms(entry):
@@ -222,7 +222,8 @@ def build_cell(
     counts = [int(count) for count in dataset.counts["train"]]
     rule = data.resolve_validation(asked, counts, imbalance, dataset.validation is not None)
     recipe = build_recipe(spec, preset_for(dataset.image_shape[0], dataset.source))
-    division = data.split(dataset, imbalance, entry.order, rule, spec.seeds[0])
+    seed = spec.fixed_seeds.get("data_seed", spec.trial_seeds[0])
+    division = data.split(dataset, imbalance, entry.order, rule, seed)
     if recipe.batch_size > len(division.train):
         raise CeflError(
             f"`batch_size <= training images` must hold, but got {recipe.batch_size} > {len(division.train)};"
@@ -233,6 +234,7 @@ def build_cell(
         data=str(folder), digest=dataset.digest, imbalance=imbalance, order=entry.order,
         validation=rule.as_json(),
         model=model, pretrained=pretrained, loss="cross_entropy", params={}, seed=0, recipe=recipe,
+        **spec.fixed_seeds,
         precision=spec.recipe.precision, test_every_epoch=spec.select.split == "test",
         keep_weights=spec.tracking.keep != "none",
     )  # fmt: skip
@@ -280,8 +282,8 @@ def searches(spec: Spec, cells: list[Cell]) -> Iterator[Search]:
                 continue
             ranges = study.ranges(LOSSES[loss])
             yield Search(
-                cell, study_name(spec.name, cell, loss), loss, ranges, study.asks, study.seed, spec.seeds[0],
-                rungs_of(study, cell.base.recipe),
+                cell, study_name(spec.name, cell, loss), loss, ranges, study.asks, study.seed,
+                spec.trial_seeds[0], rungs_of(study, cell.base.recipe),
             )  # fmt: skip
 
 

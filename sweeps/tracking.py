@@ -116,6 +116,8 @@ class Tracking:
                 "imbalance": "natural" if cell.imbalance is None else cell.imbalance,
                 "validation": json.dumps(config.validation),
                 "precision": config.precision,
+                "data_seed": config.data_seed,
+                "train_seed": config.train_seed,
                 **config.recipe.as_json(),
             },
             tags=tags,

@@ -18,6 +18,7 @@ from sweeps.errors import Problem, SpecError
 from sweeps.spec.losses import LossEntry, loss_arms
 from sweeps.spec.model import Range, RecipeEntry, Spec, Study
 from sweeps.spec.reading import Document, Path, dotted
+from sweeps.spec.seeds import SeedsApart
 
 Found = tuple[Path, str]
 
@@ -119,7 +120,7 @@ def explain(error: ErrorDetails, document: Document) -> Found:
     if kind == "too_short":
         return path, "must not be empty; give at least one value, or leave the key out"
     if kind == "list_type":
-        also = " or a number of seeds, at least 1" if path[-1] == "seeds" else ""
+        also = " or a number of seeds, at least 1" if path[0] == "seeds" else ""
         return path, f"must be a list{also}, but got {value!r}"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         return path, f"must be a mapping of {', '.join(known_keys(path))}, but got {value!r}"
@@ -228,8 +229,9 @@ def cross_checks(spec: Spec) -> Iterator[Found]:
         yield from check_source(entry.source, ("data", index, "source"))
         yield from duplicates(entry.imbalance, ("data", index, "imbalance"))
         yield from check_rule(entry.validation, ("data", index, "validation"))
-    for key in ("model", "depth", "seeds"):
+    for key in ("model", "depth"):
         yield from duplicates(getattr(spec, key) or [], (key,))
+    yield from check_seeds(spec.seeds)
     yield from check_rule(spec.validation, ("validation",))
     yield from check_study(spec)
     yield from check_recipe(spec.recipe)
@@ -246,6 +248,17 @@ def duplicates(values: Sequence[Any], path: Path) -> Iterator[Found]:
     for index, value in enumerate(values):
         if value in values[:index]:
             yield (*path, index), f"{value} is listed twice; keep one"
+
+
+def check_seeds(seeds: list[int] | SeedsApart) -> Iterator[Found]:
+    """Seeds that stand twice, and pairs that no single number could tell apart."""
+    if isinstance(seeds, list):
+        yield from duplicates(seeds, ("seeds",))
+        return
+    for kind in ("data", "training"):
+        yield from duplicates(getattr(seeds, kind), ("seeds", kind))
+    if min(len(seeds.data), len(seeds.training)) > 1:
+        yield ("seeds",), "one of `data` and `training` has a single seed; `seeds: N` varies both together"
 
 
 def check_models(models: Sequence[str] | None, depths: Sequence[int] | None, at: Path) -> Iterator[Found]:

@@ -12,17 +12,11 @@ from cefl.data import SPELLINGS
 from cefl.recipes import PRESETS
 from sweeps.spec.block import Block, as_list
 from sweeps.spec.losses import LossList
+from sweeps.spec.seeds import SeedEntry, fixed, varying
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME)]
 NATURAL = "natural"
-
-
-def seed_list(value: Any) -> Any:
-    """``seeds: 3`` is short for ``[0, 1, 2]``."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
-        return list(range(value))
-    return value
 
 
 def data_entry(value: Any) -> Any:
@@ -202,8 +196,10 @@ class Spec(Block):
         min_length=1,
         description="instead of data, model, depth and losses: cells with losses of their own",
     )
-    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], BeforeValidator(seed_list)] = Field(
-        [0], min_length=1, description="a list, or how many, counted from 0"
+    seeds: SeedEntry = Field(
+        [0],
+        description="a list, or how many, counted from 0, each of data and training alike;"
+        " or {data, training} apart",
     )
     study: Study | None = None
     recipe: Annotated[
@@ -215,3 +211,13 @@ class Spec(Block):
     select: Select = Select()
     resources: Resources = Resources()
     tracking: Tracking = Tracking()
+
+    @property
+    def trial_seeds(self) -> list[int]:
+        """The seeds that tell the trials of an arm apart."""
+        return varying(self.seeds)
+
+    @property
+    def fixed_seeds(self) -> dict[str, int]:
+        """``data_seed`` or ``train_seed`` of every trial, where one of the two does not vary."""
+        return fixed(self.seeds)

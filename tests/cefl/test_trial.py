@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import random
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -226,8 +227,8 @@ def test_pretrained_weights_see_the_statistics_of_imagenet_and_are_named_in_the_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, published = put_weights(tmp_path / "torch", monkeypatch)
-    random = np.random.default_rng(0)
-    images, labels = random.integers(0, 256, (12, 70, 70, 3), dtype=np.uint8), np.arange(12) % 2
+    drawn = np.random.default_rng(0)
+    images, labels = drawn.integers(0, 256, (12, 70, 70, 3), dtype=np.uint8), np.arange(12) % 2
     path = tmp_path / "data.npz"
     np.savez(path, train_images=images, train_labels=labels, test_images=images, test_labels=labels)
     folder = prepare(f"npz:{path}", tmp_path / "cache")
@@ -261,6 +262,52 @@ def test_seeds_give_other_subsets_and_other_weights(configured: MakeConfig, tmp_
         run(replace(config, seed=seed), tmp_path / str(seed))
     assert not same_weights(tmp_path / "0", tmp_path / "1")
     assert divide(config).train.tolist() != divide(replace(config, seed=1)).train.tolist()
+
+
+def test_data_and_training_have_seeds_that_work_alone(configured: MakeConfig) -> None:
+    def drawn(**seeds: int) -> tuple[list[int], list[float]]:
+        config = configured(**seeds)
+        _, division, fit = assemble(config, "cpu")
+        return division.train.tolist(), fit.model.state_dict()["conv1.weight"].flatten().tolist()
+
+    images, weights = drawn(seed=0)
+    assert drawn(seed=5, data_seed=0, train_seed=0) == (images, weights)
+    same_images, other_weights = drawn(seed=0, train_seed=1)
+    assert same_images == images
+    assert other_weights != weights
+    other_images, same_weights_ = drawn(seed=0, data_seed=1)
+    assert other_images != images
+    assert same_weights_ == weights
+
+
+def test_the_training_seed_orders_and_the_data_seed_does_not(configured: MakeConfig, tmp_path: Path) -> None:
+    """All images train, so that the data seed draws nothing."""
+    whole = {"imbalance": None, "validation": "none"}
+    first, data, training = (
+        untimed(run(configured(**whole, **seeds), tmp_path / str(index)))
+        for index, seeds in enumerate(({}, {"data_seed": 1}, {"train_seed": 1}))
+    )
+    assert data == first
+    assert training != first
+
+
+def test_a_run_repeats_to_the_last_bit_and_leaves_the_global_generators_alone(
+    configured: MakeConfig, tmp_path: Path
+) -> None:
+    config = configured()
+    random.seed(1)
+    np.random.seed(1)
+    torch.manual_seed(1)
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
+    first = run(config, tmp_path / "first")
+    after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
+    assert before[:2] == after[:2]
+    assert torch.equal(before[2], after[2])
+    random.seed(2)
+    np.random.seed(2)
+    torch.manual_seed(2)
+    assert untimed(run(config, tmp_path / "again")) == untimed(first)
+    assert same_weights(tmp_path / "first", tmp_path / "again")
 
 
 @pytest.mark.parametrize(
@@ -323,7 +370,7 @@ def test_a_folder_of_another_trial_is_refused(configured: MakeConfig, tmp_path: 
 DECISIVE: dict[str, Any] = {
     "digest": "other", "imbalance": 7.0, "order": "descending", "validation": {"unused": 9},
     "model": "resnet14", "pretrained": True, "loss": "cefl2", "params": {"gamma": 1.5}, "seed": 1,
-    "precision": "bf16", "recipe": replace(RECIPE, epochs=5),
+    "precision": "bf16", "recipe": replace(RECIPE, epochs=5), "data_seed": 3, "train_seed": 4,
 }  # fmt: skip
 RECIPES: dict[str, Any] = {
     "epochs": 5, "batch_size": 17, "learning_rate": 0.06, "momentum": 0.8, "weight_decay": 0.0,
@@ -360,6 +407,12 @@ def test_the_key_of_a_configuration_stays_what_it_was() -> None:
     """Results are found again by their keys: raise `NUMERICS` when they must not be, and this with it."""
     assert CONFIG.key() == "114f8f99e8b8"
     assert replace(CONFIG, recipe=PRESETS["cifar"], model="resnet18").key() == "ea7c23de3e11"
+
+
+def test_the_key_is_of_the_seeds_that_draw_not_of_how_they_are_given() -> None:
+    assert replace(CONFIG, seed=7, data_seed=0, train_seed=0).key() == CONFIG.key()
+    assert replace(CONFIG, seed=7, data_seed=0).key() == replace(CONFIG, train_seed=7).key()
+    assert replace(CONFIG, data_seed=7).key() != replace(CONFIG, train_seed=7).key()
 
 
 def test_the_key_holds_the_file_of_pretrained_weights_and_the_version_of_an_augmentation(

@@ -36,6 +36,17 @@ def test_shorthands_stand_for_lists() -> None:
     assert [entry.loss for entry in spec.losses] == ["cross_entropy", "cefl"]
 
 
+def test_seeds_of_data_and_training_can_be_given_apart() -> None:
+    def seeds(text: str) -> tuple[list[int], dict[str, int]]:
+        spec = load_text(RIGHT + f"seeds: {text}\n", "s.yaml", Path()).spec
+        return spec.trial_seeds, spec.fixed_seeds
+
+    assert seeds("3") == ([0, 1, 2], {})
+    assert seeds("{data: [4], training: 3}") == ([0, 1, 2], {"data_seed": 4})
+    assert seeds("{data: [4, 5], training: [0]}") == ([4, 5], {"train_seed": 0})
+    assert seeds("{data: 1, training: [9]}") == ([9], {"data_seed": 0})
+
+
 def test_a_specification_is_frozen() -> None:
     spec = load_text(RIGHT, "s.yaml", Path()).spec
     with pytest.raises(pydantic.ValidationError):
@@ -67,6 +78,11 @@ def test_every_problem_is_told_at_once_with_line_and_path() -> None:
         ("seeds: [1, 1]", "seeds[1]: 1 is listed twice; keep one"),
         ("seeds: []", "seeds: must not be empty"),
         ("seeds: 0", "seeds: must be a list or a number of seeds, at least 1, but got 0"),
+        ("seeds: {data: [0], training: [1, 1]}", "seeds.training[1]: 1 is listed twice; keep one"),
+        ("seeds: {data: 2, training: 2}", "one of `data` and `training` has a single seed"),
+        ("seeds: {data: 1, trainin: 2, training: 1}", "seeds.trainin: unknown key 'trainin', did you mean"),
+        ("seeds: {data: 1}", "seeds.training: is required"),
+        ("seeds: {data: 0, training: 2}", "must be a list or a number of seeds, at least 1, but got 0"),
         ("resources: {gpus: 1.5}", "must be a share of one GPU in [0, 1] or a whole number, but got 1.5"),
         ("resources: {cpus: true}", "resources.cpus: True is not a number"),
         ("validation: {unusd: 3}", "did you mean 'unused'?"),

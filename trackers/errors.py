@@ -4,6 +4,8 @@ TrackingError (a RuntimeError)
 ├── TrackingUnavailable   the server or database does not answer, or not now: trying again may help
 ├── TrackingRejected      it answered that it will not take this: trying the same again does not help
 └── SweepNotFound         nothing under this name is stored there
+
+ComparisonError (a ValueError)   the results do not fit what they shall be compared with
 """
 
 
@@ -21,3 +23,7 @@ class TrackingRejected(TrackingError):
 
 class SweepNotFound(TrackingError):
     """No sweep of this name is stored there."""
+
+
+class ComparisonError(ValueError):
+    """The results do not fit what they shall be compared with."""

@@ -102,19 +102,38 @@ def best(name: NameArgument, home: HomeOption = None, json: JsonOption = False) 
 def report(
     name: NameArgument,
     home: HomeOption = None,
-    json: Annotated[bool, typer.Option("--json", help="print the paths as JSON")] = False,
+    paper: Annotated[
+        str | None,
+        typer.Option(
+            "--paper",
+            help="beside a table of the paper: table2, table3, table4-crop, table4-mushroom, table5",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="with --paper: the model to set in place of the table's one"),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="print the paths, or the comparison, as JSON")] = False,
 ) -> None:
-    """Write the report of a sweep: report.html, report.md, results.csv, best.yaml."""
+    """Write the report of a sweep: report.html, report.md, results.csv, best.yaml, tables/."""
     from sweeps.errors import InputError
     from sweeps.reporting import report_sweep
     from sweeps.state import read_state, stored_plan
 
+    if model is not None and paper is None:
+        raise InputError("--model: is for --paper; give both, or neither")
     place = home_at(home)
-    state = read_state(place, name)
-    page = report_sweep(place, stored_plan(place, name), state, state.state)
+    state, plan = read_state(place, name), stored_plan(place, name)
+    if paper is not None:
+        from sweeps.cli.beside_paper import print_beside_paper
+
+        print_beside_paper(place, plan, paper, model, json)
+        return
+    page = report_sweep(place, plan, state, state.state)
     if page is None:
         raise InputError(f"{name}: nothing has been started yet; see `sweeps status {name}`")
-    files = sorted(str(path) for path in page.parent.iterdir())
+    files = sorted(str(path) for path in page.parent.rglob("*") if path.is_file())
     if json:
         print_json({"report": str(page), "files": files})
     else:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
+from trackers.errors import ComparisonError
 from trackers.table import arm_label
 
 DOI = "10.1109/ACCESS.2020.2991237"
@@ -130,10 +131,10 @@ def paper_table(name: str) -> PaperTable:
     """A table by its name.
 
     Raises:
-        ValueError: If there is none of this name.
+        ComparisonError: If there is none of this name.
     """
     if name not in NAMES:
-        raise ValueError(f"the paper's tables are {', '.join(NAMES)}, but got {name!r}")
+        raise ComparisonError(f"the paper's tables are {', '.join(NAMES)}, but got {name!r}")
     if name in ("table2", "table3"):
         classes = 10 if name == "table2" else 100
         return PaperTable(

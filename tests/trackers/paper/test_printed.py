@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from trackers.errors import ComparisonError
 from trackers.paper.additive import residual_deviation
 from trackers.paper.doubts import Check, checks, doubts, is_share_of
 from trackers.paper.printed import (
@@ -60,7 +61,7 @@ def test_every_cell_stands_once(name: str, cells: int, arms: int) -> None:
 
 def test_an_unknown_table_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
-        ValueError, match="table2, table3, table4-crop, table4-mushroom, table5, but got 'table6'"
+        ComparisonError, match="table2, table3, table4-crop, table4-mushroom, table5, but got 'table6'"
     ):
         paper_table("table6")
 

@@ -16,6 +16,7 @@ class Entry:
 
     ``version`` counts what the driver has wanted; ``written`` is the version that MLflow was brought in line
     with, as far as it can be: ``problems`` says what it refuses, ``refused`` which values never were numbers.
+    ``rests_until`` (monotonic) is when it is written again while it runs.
     ``outage`` is why the last attempt came to nothing, ``announced`` what the driver was told last.
     """
 
@@ -31,6 +32,7 @@ class Entry:
     artifacts: tuple[Artifact, ...] = ()
     version: int = 1
     written: int = 0
+    rests_until: float = 0.0
     problems: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     outage: str | None = None

@@ -1,7 +1,8 @@
 """The MLflow writer: the driver says what every run should be, and one thread makes it so.
 
 No call of the driver waits for the server. While the server is away, what is missing stays in memory, merged;
-when it is back, it is written in as few calls as MLflow allows. What is still missing when the process ends
+when it is back, it is written in as few calls as MLflow allows. Short epochs are merged too, so that writing
+takes no more than a small share of a processor from the training. What is still missing when the process ends
 can be written by another writer from the same rows: nothing is doubled.
 """
 
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 FIRST_WAIT = 0.25
 LONGEST_WAIT = 15.0
 """Seconds between attempts while the server is away; each wait is twice the one before."""
+
+SHARE = 0.01
+LONGEST_REST = 2.0
+"""After a call that took a processor c seconds, a running run rests for c / `SHARE`, at most 2 s."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class RunWriter:
         self._next_attempt = 0.0
         self._outage: str | None = None
         self._busy = False
+        self._flushing = False
         self._stopping = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -175,9 +181,12 @@ class RunWriter:
             for ref, entry in self._entries.items():
                 if entry.problems:
                     self._enqueue(ref)
-            self._failures, self._next_attempt = 0, 0.0
+            self._failures, self._next_attempt, self._flushing = 0, 0.0, True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._queue and not self._busy, timeout)
+            try:
+                self._changed.wait_for(lambda: not self._queue and not self._busy, timeout)
+            finally:
+                self._flushing = False
         return not self.incomplete
 
     def stop(self, timeout: float = 5.0) -> None:
@@ -216,12 +225,14 @@ class RunWriter:
             entry, version, wanted = job
             problems: list[str] = []
             failure: Exception | None = None
+            begin = time.thread_time()
             try:
                 problems = self._settle(wanted, entry)
             except Exception as error:
                 failure = error
             with self._changed:
                 self._busy = False
+                entry.rests_until = time.monotonic() + min(LONGEST_REST, (time.thread_time() - begin) / SHARE)
                 self._account(entry, version, wanted, problems, failure)
                 self._changed.notify_all()
 
@@ -229,18 +240,30 @@ class RunWriter:
         """Wait for a run that is out of line; the sweep's own comes before its children exist."""
         with self._changed:
             while not self._stopping:
-                wait = self._next_attempt - time.monotonic()
-                if self._queue and wait <= 0:
-                    parent = self._entries[self._parent] if self._parent else None
-                    waiting = parent is not None and parent.run_id is None and self._parent in self._queue
-                    ref = self._parent if waiting and self._parent else next(iter(self._queue))
+                parent = self._entries[self._parent] if self._parent else None
+                waiting = parent is not None and parent.run_id is None and self._parent in self._queue
+                ref = self._parent if waiting and self._parent else self._first()
+                wait = self._next_attempt if ref is None else max(self._next_attempt, self._due(ref))
+                wait -= time.monotonic()
+                if ref is not None and wait <= 0:
                     del self._queue[ref]
                     self._busy = True
                     entry = self._entries[ref]
                     return entry, entry.version, entry.snapshot(parent.run_id if parent else None)
-                self._changed.wait(wait if self._queue else None)
+                self._changed.wait(None if ref is None else wait)
             self._thread = None
             return None
+
+    def _first(self) -> str | None:
+        """Of the runs that are due the one that has waited longest, else the one that is due first."""
+        now = time.monotonic()
+        due = (ref for ref in self._queue if self._due(ref) <= now)
+        return next(due, None) or min(self._queue, key=self._due, default=None)
+
+    def _due(self, ref: str) -> float:
+        """When a run may be written again; one that has ended, and every one in a `flush`, may at once."""
+        entry = self._entries[ref]
+        return 0.0 if self._flushing or entry.status in ENDED else entry.rests_until
 
     def _settle(self, wanted: Wanted, entry: Entry) -> list[str]:
         """Bring one run in line, with no lock held."""

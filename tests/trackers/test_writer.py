@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,34 @@ def test_a_killed_run_that_goes_on_is_the_same_run_with_its_history(uri: str, sw
     assert [step for step, _, _ in values(uri, found["t1"], "train/loss")] == [1, 2]
     assert found["t1"].data.tags["sweep.state"] == "complete"
     assert "note" not in found["t1"].data.tags
+
+
+def test_a_run_that_was_just_written_rests_unless_it_ends_or_is_flushed(
+    uri: str, sweep: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trackers.writer.SHARE", 1e-6)
+    monkeypatch.setattr("trackers.writer.LONGEST_REST", 10 * WAIT)
+
+    def steps() -> list[int]:
+        return [step for step, _, _ in values(uri, runs_of(uri, sweep)["t1"], "train/loss")]
+
+    with writing(uri, sweep) as writer:
+        writer.open(Run("t1", "one"))
+        writer.log("t1", row(1))
+        assert writer.flush(WAIT)
+        writer.log("t1", row(2))
+        time.sleep(0.1)
+        writer.log("t1", row(3))
+        assert writer.incomplete == ["t1"]
+        assert steps() == [1]
+        assert writer.flush(WAIT)
+        assert steps() == [1, 2, 3]
+        writer.log("t1", row(4))
+        writer.close("t1", "FINISHED")
+        deadline = time.monotonic() + WAIT
+        while writer.incomplete and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert steps() == [1, 2, 3, 4]
 
 
 def test_closing_again_without_an_end_keeps_the_end(uri: str, sweep: str) -> None:

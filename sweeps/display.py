@@ -11,13 +11,14 @@ from typing import Any
 from rich.console import Console, Group
 from rich.live import Live as RichLive
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from sweeps.conductor import Conductor, Live
 from sweeps.display_words import readable
 from sweeps.history import SPLIT_NAMES
+from sweeps.preparing import PreparingBar
 from sweeps.results import outcome
 from sweeps.spec import Spec
 from trackers.table import arm_label
@@ -44,7 +45,7 @@ class TerminalDisplay:
         self.best: dict[str, Best] = {}
         self.epochs_done, self.begin = 0, time.monotonic()
         self.live: RichLive | None = None
-        self.data: tuple[Progress, TaskID] | None = None
+        self.data = PreparingBar(self.console)
         self.slots = 1
         self.bar = Progress(
             TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("trials,"),
@@ -60,20 +61,7 @@ class TerminalDisplay:
 
     def preparing(self, source: str, done: int, total: int) -> None:
         """Data are being prepared."""
-        if self.data is None:
-            bar = Progress(
-                TextColumn("preparing {task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                console=self.console,
-            )
-            self.data = bar, bar.add_task(source, total=total)
-            bar.start()
-        bar, task = self.data
-        bar.update(task, completed=done, total=total, description=source)
-        if done >= total:
-            bar.stop()
-            self.data = None
+        self.data(source, done, total)
 
     @contextmanager
     def running(self, conductor: Conductor, slots: int) -> Iterator[None]:

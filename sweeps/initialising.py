@@ -9,6 +9,7 @@ from pathlib import Path
 from cefl import data
 from cefl.data import Dataset
 from cefl.recipes import PRESETS, preset_for
+from sweeps.data_sets import prepare_source
 from sweeps.errors import InputError
 from sweeps.home import Home, write_text
 from sweeps.spec import load_text
@@ -30,7 +31,9 @@ class Fit:
     batch_size: int | None
 
 
-def write_initial(source: str, out: Path | None, force: bool, home: Home) -> tuple[Path, list[str]]:
+def write_initial(
+    source: str, out: Path | None, force: bool, home: Home, skip_corrupt: bool = False
+) -> tuple[Path, list[str]]:
     """Prepare a data set, describe it, and write a specification for it.
 
     Returns:
@@ -39,15 +42,13 @@ def write_initial(source: str, out: Path | None, force: bool, home: Home) -> tup
     Raises:
         InputError: If the file exists and ``force`` is not given.
     """
-    home.create()
-    folder = data.prepare(source, home.data, base=Path.cwd())
-    dataset = data.open_dataset(folder)
+    dataset, _ = prepare_source(home, source, None, skip_corrupt)
     path = out or Path(f"{dataset.name}.yaml")
     if path.exists() and not force:
         raise InputError(f"{path} exists; give another --out, or --force to replace it")
     kind, separator, place = source.partition(":")
     absolute = f"{kind}:{(Path.cwd() / Path(place).expanduser()).resolve()}" if separator else source
-    text = specification(dataset, absolute)
+    text = specification(dataset, absolute, skip_corrupt)
     load_text(text, str(path), Path.cwd())
     write_text(path, text)
     return path, description(dataset)
@@ -88,7 +89,7 @@ def choices(dataset: Dataset) -> Fit:
     return Fit("natural" if ratio is None else f"{ratio:g}", written, model, batch)
 
 
-def specification(dataset: Dataset, source: str) -> str:
+def specification(dataset: Dataset, source: str, skip_corrupt: bool = False) -> str:
     """The text of the specification."""
     fit, preset = choices(dataset), preset_for(dataset.image_shape[0], dataset.source)
     recipe = PRESETS[preset]
@@ -97,6 +98,7 @@ def specification(dataset: Dataset, source: str) -> str:
         if fit.imbalance == "natural"
         else "largest class over the rarest; 'natural' takes the data as they are"
     )
+    skip = "\n    skip_corrupt: true       # images that cannot be read" if skip_corrupt else ""
     batch = "" if fit.batch_size is None else f"\n  batch_size: {fit.batch_size:<16}# there are few images"
     return f"""# Which loss, and which gamma, for {dataset.name}?
 #   sweeps plan FILE      what would run
@@ -104,7 +106,7 @@ def specification(dataset: Dataset, source: str) -> str:
 name: {dataset.name}
 data:
   - source: {json.dumps(source)}
-    name: {dataset.name}
+    name: {dataset.name}{skip}
     imbalance: [{fit.imbalance}]   # {why}
 validation: {fit.validation}   # the images that choose; test images never do
 model: [{fit.model}]

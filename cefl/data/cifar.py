@@ -142,15 +142,10 @@ class _Unpickler(pickle.Unpickler):
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
             return np.empty(0).__reduce__()[0]
         if module == "numpy" and name in ("ndarray", "dtype"):
-            return np.ndarray if name == "ndarray" else _dtype
+            return getattr(np, name)
         if module == "_codecs" and name == "encode":  # bytes, as Python 3 writes them for Python 2
             return str.encode
         raise pickle.UnpicklingError(f"a pickle names {module}.{name}, which no CIFAR archive does")
-
-
-def _dtype(name: str, align: object = False, copy: object = False) -> np.dtype[Any]:
-    """As old pickles call it: with 0 and 1 for its flags, which numpy will refuse."""
-    return np.dtype(name, align=bool(align), copy=bool(copy))
 
 
 def _images(batches: list[dict[str, Any]]) -> np.ndarray[Any, np.dtype[np.uint8]]:

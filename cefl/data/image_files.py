@@ -67,7 +67,10 @@ class ImageFilesRaw:
                 f"{len(self.headers)} images were smaller"
             )
         if self.left_out:
-            notes.append(f"{len(self.left_out)} unreadable images left out: {by_class(self.left_out)}")
+            total = len(self.headers) + len(self.left_out)
+            notes.append(
+                f"unreadable images left out: {by_class(self.left_out)} ({len(self.left_out)} of {total})"
+            )
         return (*notes, *self.other_notes)
 
     def write(self, jobs: Sequence[Job], tick: Tick) -> None:

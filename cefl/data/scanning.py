@@ -67,6 +67,8 @@ def header(file: ImageFile) -> Header:
     Raises:
         Exception: Whatever is wrong with it.
     """
+    if file.size < 0 and os.path.exists(file.path):  # opening a pipe would wait for its other end
+        raise ValueError("not a regular file")
     if file.relative.lower().endswith(OTHER_IMAGES):
         raise ValueError("a format that is not read: convert it to PNG or JPEG")
     return read_header(file.path)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
-from sweeps.cli import results, running, service  # noqa: F401 (they register their verbs)
+from sweeps.cli import data, results, running, service  # noqa: F401 (they register their verbs)
 from sweeps.cli.app import app
-from sweeps.errors import ENVIRONMENT, INTERRUPTED, WRONG_INPUT, SweepError
+from sweeps.errors import ENVIRONMENT, INTERRUPTED, TERMINATED, WRONG_INPUT, SweepError
 
 
 def main() -> None:
     """Run a command and end with its exit code; what was asked wrongly gets one message and no traceback."""
+    before = signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(TERMINATED)
+    )  # So that all clean up after them.
     try:
         app(prog_name="sweeps")
     except SweepError as error:
@@ -21,6 +25,8 @@ def main() -> None:
         if type(error).__module__ not in ("cefl.errors", "trackers.errors"):
             raise
         fail(str(error), ENVIRONMENT if type(error).__name__ == "MissingData" else WRONG_INPUT)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def fail(message: str, code: int) -> None:

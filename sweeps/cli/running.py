@@ -28,12 +28,15 @@ def init(
         Path | None, typer.Option("--out", "-o", help="file to write (NAME.yaml)", show_default=False)
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="replace the file if it exists")] = False,
+    skip_corrupt: Annotated[
+        bool, typer.Option("--skip-corrupt", help="leave out images that cannot be read")
+    ] = False,
     home: HomeOption = None,
 ) -> None:
     """Look at a data set and write a commented specification that fits it."""
     from sweeps.initialising import write_initial
 
-    path, lines = write_initial(source, out, force, home_at(home))
+    path, lines = write_initial(source, out, force, home_at(home), skip_corrupt)
     print("\n".join(lines))
     print(f"\nwrote {path}; next: sweeps plan {path}, then: sweeps run {path}")
 
@@ -58,12 +61,13 @@ def plan(
     """Show cells, trials, and what is already done; trains nothing."""
     from sweeps.overview import overview
     from sweeps.plan import build_plan
+    from sweeps.preparing import PreparingBar
     from sweeps.spec import load_spec
 
     place = home_at(home)
     loaded = load_spec(spec)
     place.create()
-    view = overview(build_plan(loaded, place.data, name), place)
+    view = overview(build_plan(loaded, place.data, name, PreparingBar()), place)
     if json:
         print_json(view)
         return

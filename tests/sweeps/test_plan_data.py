@@ -69,7 +69,7 @@ def test_damaged_images_refuse_a_plan_unless_they_are_to_be_left_out(tmp_path: P
     assert caught.value.exit_code == WRONG_INPUT
     (cell,) = planned(tmp_path, "folder:photos", "skip_corrupt: true").cells
     assert sum(cell.train_counts) + sum(cell.test_counts) == 11
-    assert "1 unreadable images left out: 'cat' 1" in cell.notes
+    assert "unreadable images left out: 'cat' 1 (1 of 12)" in cell.notes
     assert cell.skip_corrupt
 
 

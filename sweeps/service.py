@@ -1,4 +1,4 @@
-"""The MLflow server that shows a sweep, on the loopback alone."""
+"""The servers that show a sweep, on the loopback alone: MLflow for the runs, a dashboard for the studies."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 from sweeps.errors import EnvironmentProblem, InputError
 from sweeps.home import Home
@@ -20,45 +23,79 @@ from trackers.connection import connect, masked
 
 HOST = "127.0.0.1"
 START_SECONDS = 90.0
+LAST_PORT = 65535
+
+
+@dataclass(frozen=True)
+class Page:
+    """A server to be started, and where people look at it.
+
+    Attributes:
+        health: What answers as soon as it serves.
+        shows: What a person opens.
+    """
+
+    title: str
+    command: list[str]
+    health: str
+    shows: str
 
 
 def serve_ui(home: Home, name: str | None, port: int) -> int:
-    """Serve the home's runs until interrupted; for a sweep with a server of its own, say where that is.
+    """Serve runs and studies of a home until interrupted.
+
+    Of a sweep with a tracking server of its own only the studies are served; its server's address is told.
 
     Raises:
         InputError: If there is no such sweep, or nothing has been tracked yet.
-        EnvironmentProblem: If the server does not start.
+        EnvironmentProblem: If a server does not start.
     """
-    uri = home.mlflow_uri
+    pages = list(pages_of(home, name, port))
+    with (home.root / "ui.log").open("ab") as log, ExitStack() as started:
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        started.callback(signal.signal, signal.SIGTERM, before)
+        try:
+            servers = []
+            for page in pages:
+                # A group of its own, so that ending it ends its workers too.
+                server = subprocess.Popen(page.command, stdout=log, stderr=log, start_new_session=True)
+                started.callback(end_group, server)
+                servers.append(server)
+            for page, server in zip(pages, servers, strict=True):
+                wait_until_healthy(server, page, home)
+                print(f"{page.title}: {page.shows}", flush=True)
+            print("(Ctrl-C ends them)", flush=True)
+            return servers[0].wait()
+        except KeyboardInterrupt:
+            return 0
+
+
+def pages_of(home: Home, name: str | None, port: int) -> Iterator[Page]:
+    """The servers that a home needs: MLflow on ``port`` (0: a free one), the studies on the next."""
+    tracked = None
     if name is not None:
         read_state(home, name)
         tracked = stored_spec(home, name).spec.tracking.uri
-        if tracked is not None:
-            print(f"sweep {name} is tracked by the server at {masked(tracked)}")
-            return 0
-    if not (home.root / "mlflow.db").exists():
-        raise InputError(f"nothing has been tracked in {home.root} yet; `sweeps run quickstart` does")
     port = port or free_port()
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",
-        "--backend-store-uri", uri, "--default-artifact-root", str(home.artifacts),
-        "--allowed-hosts", f"{HOST}:{port},localhost:{port}",
-        "--cors-allowed-origins", f"http://{HOST}:{port},http://localhost:{port}",
-    ]  # fmt: skip
-    with (home.root / "ui.log").open("ab") as log:
-        # A group of its own, so that ending it ends its workers too.
-        server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            wait_until_healthy(server, port, home)
-            address = f"http://{HOST}:{port}/#/experiments/{experiment(uri, home, name)}"
-            print(f"{name or 'all sweeps'}: {address}\n(Ctrl-C ends the server)", flush=True)
-            return server.wait()
-        except KeyboardInterrupt:
-            return 0
-        finally:
-            signal.signal(signal.SIGTERM, before)
-            end_group(server)
+    if tracked is not None:
+        print(f"runs of {name} are at the server {masked(tracked)}", flush=True)
+    elif not (home.root / "mlflow.db").exists():
+        raise InputError(f"nothing has been tracked in {home.root} yet; `sweeps run quickstart` does")
+    else:
+        root, uri = f"http://{HOST}:{port}", home.mlflow_uri
+        command = [
+            sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",
+            "--backend-store-uri", uri, "--default-artifact-root", str(home.artifacts),
+            "--allowed-hosts", f"{HOST}:{port},localhost:{port}",
+            "--cors-allowed-origins", f"{root},http://localhost:{port}",
+        ]  # fmt: skip
+        shows = f"{root}/#/experiments/{experiment(uri, home, name)}/runs"
+        yield Page(f"runs of {name or 'all sweeps'}", command, f"{root}/health", shows)
+    if (home.root / "optuna.db").exists():
+        beside = free_port() if port + 1 > LAST_PORT or taken(port + 1) else port + 1
+        root = f"http://{HOST}:{beside}"
+        command = [sys.executable, "-m", "sweeps.dashboard", home.optuna_url, str(beside)]
+        yield Page("studies", command, f"{root}/api/studies", f"{root}/dashboard")
 
 
 def end_group(server: subprocess.Popen[bytes]) -> None:
@@ -70,18 +107,18 @@ def end_group(server: subprocess.Popen[bytes]) -> None:
             server.wait(timeout=10)
 
 
-def wait_until_healthy(server: subprocess.Popen[bytes], port: int, home: Home) -> None:
+def wait_until_healthy(server: subprocess.Popen[bytes], page: Page, home: Home) -> None:
     """Wait for the server's first answer."""
     deadline = time.monotonic() + START_SECONDS
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # No proxy for the loopback.
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            with direct.open(f"http://{HOST}:{port}/health", timeout=2):
+            with direct.open(page.health, timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.3)
     raise EnvironmentProblem(
-        f"the MLflow server did not start on port {port}; is the port taken?"
+        f"the server of {page.title} did not start at {page.health}; is the port taken?"
         f" give another --port; its log: {home.root / 'ui.log'}"
     )
 
@@ -100,6 +137,12 @@ def free_port() -> int:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def taken(port: int) -> bool:
+    """Whether something listens on a port already."""
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
 
 
 def ui_command(plan: Plan) -> str:

@@ -30,6 +30,9 @@ ENVIRONMENT = {
 }
 """What is set, unless the user has set it, before MLflow is imported."""
 
+TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+"""Tag of an experiment whose page shows runs and metrics: by default it shows traces of language models."""
+
 _CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*@")
 _SECRET = re.compile(r"(?i)\b(password|passwd|pwd|token|secret|key)=[^&\s'\"]+")
 _PASSING = {401, 403, 408, 409, 429}
@@ -151,7 +154,7 @@ def experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name, artifact_location=artifacts))
+            return str(client.create_experiment(name, artifact_location=artifacts, tags=TRAINING))
         except Exception as error:
             if getattr(error, "error_code", None) != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -160,6 +163,9 @@ def experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str
         raise TrackingRejected(f"experiment {name!r} exists, but this user cannot read it")
     if found.lifecycle_stage != "active":
         client.restore_experiment(found.experiment_id)
+    for key, value in TRAINING.items():
+        if key not in found.tags:
+            client.set_experiment_tag(found.experiment_id, key, value)
     return str(found.experiment_id)
 
 

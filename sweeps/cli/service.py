@@ -12,10 +12,15 @@ from sweeps.cli.app import HomeOption, JsonOption, app, home_at, print_json, pri
 @app.command()
 def ui(
     name: Annotated[str | None, typer.Argument(help="name of a sweep, to open its experiment")] = None,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one")] = 5000,
+    port: Annotated[
+        int,
+        typer.Option(
+            "--port", min=0, max=65535, help="of MLflow; 0 takes a free one; the studies' is the next"
+        ),
+    ] = 5000,
     home: HomeOption = None,
 ) -> None:
-    """Start the MLflow server on this machine's loopback, and print where the sweep's runs are."""
+    """Start MLflow and a dashboard of the studies on this machine's loopback, and print their addresses."""
     from sweeps.service import serve_ui
 
     raise typer.Exit(serve_ui(home_at(home), name, port))

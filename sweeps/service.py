@@ -19,7 +19,9 @@ from sweeps.errors import EnvironmentProblem, InputError
 from sweeps.home import Home
 from sweeps.plan import Plan
 from sweeps.state import read_state, stored_spec
-from trackers.connection import connect, masked
+from trackers import shared_view
+from trackers.connection import check, connect, masked
+from trackers.errors import TrackingError
 
 HOST = "127.0.0.1"
 START_SECONDS = 90.0
@@ -51,6 +53,8 @@ def serve_ui(home: Home, name: str | None, port: int) -> int:
         EnvironmentProblem: If a server does not start.
     """
     pages = list(pages_of(home, name, port))
+    if not pages:
+        return 0
     with (home.root / "ui.log").open("ab") as log, ExitStack() as started:
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         started.callback(signal.signal, signal.SIGTERM, before)
@@ -78,7 +82,8 @@ def pages_of(home: Home, name: str | None, port: int) -> Iterator[Page]:
         tracked = stored_spec(home, name).spec.tracking.uri
     port = port or free_port()
     if tracked is not None:
-        print(f"runs of {name} are at the server {masked(tracked)}", flush=True)
+        where = runs_page(tracked, tracked, home, name) if tracked.startswith("http") else tracked
+        print(f"runs of {name}: {masked(where)}", flush=True)
     elif not (home.root / "mlflow.db").exists():
         raise InputError(f"nothing has been tracked in {home.root} yet; `sweeps run quickstart` does")
     else:
@@ -89,8 +94,9 @@ def pages_of(home: Home, name: str | None, port: int) -> Iterator[Page]:
             "--allowed-hosts", f"{HOST}:{port},localhost:{port}",
             "--cors-allowed-origins", f"{root},http://localhost:{port}",
         ]  # fmt: skip
-        shows = f"{root}/#/experiments/{experiment(uri, home, name)}/runs"
-        yield Page(f"runs of {name or 'all sweeps'}", command, f"{root}/health", shows)
+        yield Page(
+            f"runs of {name or 'all sweeps'}", command, f"{root}/health", runs_page(root, uri, home, name)
+        )
     if (home.root / "optuna.db").exists():
         beside = free_port() if port + 1 > LAST_PORT or taken(port + 1) else port + 1
         root = f"http://{HOST}:{beside}"
@@ -123,10 +129,27 @@ def wait_until_healthy(server: subprocess.Popen[bytes], page: Page, home: Home) 
     )
 
 
+def runs_page(root: str, uri: str, home: Home, name: str | None) -> str:
+    """Where MLflow's page shows the runs of a sweep, each by itself and as means over seeds."""
+    if name is None:
+        return root
+    number = experiment(uri, home, name)
+    seeds = shared_view.page(root, number, shared_view.SEEDS)
+    return f"{shared_view.page(root, number)}\n  means over seeds: {seeds}"
+
+
 def experiment(uri: str, home: Home, name: str | None) -> str:
-    """Id of the sweep's experiment, the default one without a sweep."""
+    """Id of the sweep's experiment, the default one where there is none yet.
+
+    Raises:
+        EnvironmentProblem: If the server does not answer.
+    """
     if name is None:
         return "0"
+    try:
+        check(uri)
+    except TrackingError as error:
+        raise EnvironmentProblem(str(error)) from None
     found = connect(uri).get_experiment_by_name(stored_spec(home, name).spec.tracking.experiment or name)
     return found.experiment_id if found else "0"
 

@@ -14,10 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cefl.catalog import LOSSES
 from sweeps.conductor import DIVERGED, Live
 from sweeps.entries import entry_of
 from sweeps.errors import EnvironmentProblem
-from sweeps.history import HISTORY, History, read_result
+from sweeps.history import HISTORY, SPLIT_NAMES, History, read_result
 from sweeps.home import Home, write_json
 from sweeps.ledger import Ledger
 from sweeps.plan import Plan
@@ -26,6 +27,7 @@ from sweeps.tracking_log import read_tracking
 from trackers.connection import check, initialise, masked
 from trackers.errors import TrackingError
 from trackers.records import CONFUSION, run_of
+from trackers.shared_view import experiment_tags
 from trackers.wanted import Artifact, Dataset, Run
 from trackers.writer import RunWriter
 
@@ -49,7 +51,11 @@ class Tracking:
         self.problem: str | None = None
         try:
             self.writer = RunWriter(
-                self.uri, self.experiment, plan.name, home.artifacts / plan.name if self.local else None
+                self.uri,
+                self.experiment,
+                plan.name,
+                home.artifacts / plan.name if self.local else None,
+                shown_in_mlflow(plan),
             )
         except TrackingError as error:
             raise EnvironmentProblem(str(error)) from None
@@ -111,7 +117,7 @@ class Tracking:
         return run_of(
             trial,
             entry.ref,
-            name=f"{cell.name} {trial.arm} seed {entry.seed}",
+            name=f"{trial.arm} seed {entry.seed} {cell.name}",
             params={
                 "imbalance": "natural" if cell.imbalance is None else cell.imbalance,
                 "validation": json.dumps(config.validation),
@@ -205,6 +211,19 @@ def check_tracking(plan: Plan) -> None:
         raise EnvironmentProblem(
             f"{error}; or run without it (--offline): a later `sweeps run` writes what is missing"
         ) from None
+
+
+def shown_in_mlflow(plan: Plan) -> dict[str, str]:
+    """Tags of the experiment, by which MLflow's page shows what differs between the runs of a plan."""
+    bases = [(cell.dataset, cell.imbalance, cell.base.model) for cell in plan.cells]
+    names = ("dataset", "imbalance", "model")
+    differing = [
+        name for name, values in zip(names, zip(*bases, strict=True), strict=True) if len(set(values)) > 1
+    ]
+    losses = {entry.loss for cell in plan.cells for entry in cell.losses}
+    own = sorted({name for loss in losses for name in LOSSES[loss]}, key=lambda name: (name != "gamma", name))
+    select = plan.spec.select
+    return experiment_tags(select.metric, SPLIT_NAMES[select.split], [*differing, "loss", *own, "seed"])
 
 
 def git_tags() -> dict[str, str | None]:

@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -29,9 +29,6 @@ ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 """What is set, unless the user has set it, before MLflow is imported."""
-
-TRAINING = {"mlflow.experimentKind": "custom_model_development"}
-"""Tag of an experiment whose page shows runs and metrics: by default it shows traces of language models."""
 
 _CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*@")
 _SECRET = re.compile(r"(?i)\b(password|passwd|pwd|token|secret|key)=[^&\s'\"]+")
@@ -143,18 +140,22 @@ def check(uri: str, timeout: float = 10.0) -> None:
         )
 
 
-def experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str:
+def experiment_id(
+    client: MlflowClient, name: str, artifacts: str | None, tags: Mapping[str, str] | None = None
+) -> str:
     """Find or create an experiment; one that was deleted is restored.
 
     Args:
         client: From `connect`.
         name: Name of the experiment.
         artifacts: Where a new experiment keeps its artifacts; ``None``: the server decides.
+        tags: What it shall carry, see `trackers.shared_view`.
     """
+    tags = dict(tags or {})
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name, artifact_location=artifacts, tags=TRAINING))
+            return str(client.create_experiment(name, artifact_location=artifacts, tags=tags))
         except Exception as error:
             if getattr(error, "error_code", None) != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -163,8 +164,8 @@ def experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str
         raise TrackingRejected(f"experiment {name!r} exists, but this user cannot read it")
     if found.lifecycle_stage != "active":
         client.restore_experiment(found.experiment_id)
-    for key, value in TRAINING.items():
-        if key not in found.tags:
+    for key, value in tags.items():
+        if found.tags.get(key) != value:
             client.set_experiment_tag(found.experiment_id, key, value)
     return str(found.experiment_id)
 

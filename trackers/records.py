@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from trackers.names import from_tags, to_tags
+from trackers.names import LONGEST_TAG, cut, from_tags, to_tags
+from trackers.shared_view import GROUP
 from trackers.table import STATES, Row, TrialResult
 from trackers.wanted import KEY, Dataset, Run
 
@@ -67,7 +68,8 @@ def run_of(
 
 def tags_of(trial: TrialResult) -> dict[str, str | None]:
     """What the tags of its run say of a trial."""
-    tags: dict[str, str | None] = {KEY: trial.key, "sweep.state": trial.state}
+    group = cut(f"{trial.cell} {trial.arm}", LONGEST_TAG)
+    tags: dict[str, str | None] = {KEY: trial.key, "sweep.state": trial.state, GROUP: group}
     tags |= {f"sweep.{field}": getattr(trial, field) for field in _TEXTS}
     values = {field: getattr(trial, field) for field in _VALUES}
     tags |= to_tags("sweep.trial", values | {"params": dict(trial.params)})

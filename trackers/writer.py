@@ -54,17 +54,20 @@ class RunWriter:
         sweep: Name of the sweep, the tag ``sweep.name`` of all its runs.
         artifact_root: Where a new experiment keeps its artifacts: a folder or an address. By default
             ``artifacts`` beside a local database, and the server's choice otherwise.
+        experiment_tags: Tags that the experiment shall carry.
 
     Raises:
         TrackingError: If ``uri`` is no address of a server or database.
     """
 
     def __init__(
-        self, uri: str | Path, experiment: str, sweep: str, artifact_root: str | Path | None = None
-    ) -> None:
+        self, uri: str | Path, experiment: str, sweep: str, artifact_root: str | Path | None = None,
+        experiment_tags: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         self.uri = connection.resolved(uri)
         self.experiment = experiment
         self.sweep = sweep
+        self._experiment_tags = dict(experiment_tags or {})
         self._artifact_root = connection.artifact_root(self.uri, artifact_root)
         self._entries: dict[str, Entry] = {}
         self._parent: str | None = None
@@ -272,7 +275,9 @@ class RunWriter:
             from trackers.runs import Runs
 
             client = connection.connect(self.uri)
-            found = connection.experiment_id(client, self.experiment, self._artifact_root)
+            found = connection.experiment_id(
+                client, self.experiment, self._artifact_root, self._experiment_tags
+            )
             self._runs = Runs(client, found, self.sweep)
         held = self._held.pop(ref, None)  # put back when it is known to be up to date
         if held is None:

@@ -94,7 +94,7 @@ def test_the_ui_serves_on_the_loopback_alone_and_refuses_a_foreign_host(tmp_path
     try:
         assert server.stdout is not None
         line = server.stdout.readline()
-        assert f"http://127.0.0.1:{port}/" in line
+        assert line.strip().endswith(f"http://127.0.0.1:{port}")
         address = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search?max_results=1"
         with urllib.request.urlopen(address, timeout=20) as answer:
             assert answer.status == 200

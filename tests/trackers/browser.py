@@ -39,8 +39,10 @@ def chromium() -> str:
     return found
 
 
-def visit(page: Path, folder: Path, *options: str) -> Visit:
-    """Opens a local page. Every request that leaves the machine meets a proxy that only takes its name.
+def visit(page: Path | str, folder: Path, *options: str) -> Visit:
+    """Opens a local file, or an address on the loopback.
+
+    Every request that leaves the machine meets a proxy that only takes its name.
 
     The browser's own calls to its maker are switched off or passed over: they are not the page's.
     """
@@ -50,7 +52,8 @@ def visit(page: Path, folder: Path, *options: str) -> Visit:
         done = subprocess.run(
             [
                 chromium(), *_QUIET, f"--user-data-dir={folder}",
-                f"--proxy-server=127.0.0.1:{proxy.getsockname()[1]}", *options, "--dump-dom", page.as_uri(),
+                f"--proxy-server=127.0.0.1:{proxy.getsockname()[1]}", *options, "--dump-dom",
+                page.as_uri() if isinstance(page, Path) else page,
             ],
             capture_output=True, text=True, timeout=120, check=True,
         )  # fmt: skip

@@ -17,12 +17,13 @@ from filelock import FileLock
 
 from cefl.catalog import LOSSES
 from cefl.config import TrialConfig
+from sweeps.budget import account_of, is_charged
 from sweeps.entries import Entry, entry_of, next_attempt
 from sweeps.history import History, is_finite, read_history, read_result, score, write_result
 from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.plan import Cell, Plan, PlannedTrial
-from sweeps.results import asked_for
+from sweeps.results import asked_for, asks_so_far
 from sweeps.rungs import standing
 
 DIVERGED = "diverged: loss or metric is not finite"
@@ -68,11 +69,13 @@ class Conductor:
 
     Args:
         fresh: Train every complete trial of the sweep once more, in a folder of its own, not what is left.
+        seconds: How long earlier drivers of the sweep ran.
     """
 
     def __init__(
-        self, plan: Plan, ledger: Ledger, home: Home, watchers: tuple[Watcher, ...] = (), fresh: bool = False
-    ) -> None:
+        self, plan: Plan, ledger: Ledger, home: Home, watchers: tuple[Watcher, ...] = (), fresh: bool = False,
+        seconds: float = 0.0,
+    ) -> None:  # fmt: skip
         self.plan, self.ledger, self.home, self.watchers = plan, ledger, home, watchers
         self.live: dict[str, Live] = {}
         self.stopping = False
@@ -80,6 +83,7 @@ class Conductor:
         ledger.close_unfinished_asks()
         rows = [row for row in ledger.rows() if "key" in row.attrs]
         self.states = Counter(row.state for row in asked_for(plan, rows))
+        self.account = account_of(plan, rows, home, seconds)
         cells = {cell.name: cell for cell in plan.cells}
         self.interrupted: deque[tuple[Entry, Cell]] = deque()
         for row in rows:
@@ -92,11 +96,9 @@ class Conductor:
                     self.interrupted.append((entry, cell))
         started = {row.attrs["key"] for row in rows}
         self.points = deque(point for point in plan.points if point.key not in started)
-        asked = Counter(
-            row.study for row in rows if row.attrs["kind"] == "ask" and not row.attrs.get("fresh")
-        )
-        self.asks = {search.study: search.asks - asked[search.study] for search in plan.searches}
         self.searches = {search.study: search for search in plan.searches}
+        asked = asks_so_far(rows)
+        self.asks = {study: search.asks - asked[study] for study, search in self.searches.items()}
         self.repeats: deque[tuple[Entry, Cell]] = deque()
         if fresh:
             done = [entry_of(row) for row in rows if row.state == "complete" and not row.attrs.get("fresh")]
@@ -114,10 +116,29 @@ class Conductor:
     @property
     def exhausted(self) -> bool:
         """Nothing is left to hand out, now or later."""
-        left = (
-            self.interrupted or self.points or self.repeats or any(count > 0 for count in self.asks.values())
+        left = bool(self.points or self._open_asks()) and self.refusal() is None
+        return self.stopping or not (left or self.interrupted or self.repeats or self.live)
+
+    def refusal(self) -> str | None:
+        """Why the budget lets no trial start now, in words; ``None``: it does."""
+        whole = max((cell.base.recipe.epochs for cell in self.plan.cells), default=0)
+        pending = whole * len(self.interrupted) + sum(
+            live.config.recipe.epochs - len(live.history.rows)
+            for live in self.live.values()
+            if is_charged(live.entry.kind, live.entry.fresh)
         )
-        return self.stopping or not (left or self.live)
+        return self.account.refusal(pending, whole)
+
+    @property
+    def ended_by(self) -> str | None:
+        """Which limit of the budget ended the search, in words; ``None``: nothing was left out for it."""
+        waiting = [study for study, count in self.asks.items() if count > 0]
+        refused = self.refusal() if self.points or self._open_asks() else None
+        return refused or self.account.impatience(waiting)
+
+    def _open_asks(self) -> list[str]:
+        """Studies that may still ask."""
+        return [study for study, count in self.asks.items() if count > 0 and self.account.is_patient(study)]
 
     @property
     def waiting(self) -> int:
@@ -142,6 +163,8 @@ class Conductor:
             return self._execute(
                 self._start(entry.study, cell, entry.loss, entry.params, entry.seed, next(folders)), cell
             )
+        if self.refusal() is not None:
+            return None
         for point in self._rotate(self.points):
             assignment = self._next_point(point)
             if assignment is not None:
@@ -165,6 +188,7 @@ class Conductor:
             lease.release()
             self._reuse(self._start(*with_lease), point.cell)
             return None
+        self.account.trials += 1
         return self._execute(self._start(*with_lease), point.cell, lease)
 
     def _start(
@@ -177,7 +201,7 @@ class Conductor:
 
     def _next_ask(self) -> Assignment | None:
         """An ask of the study that has had the smallest part of its own."""
-        open_asks = [study for study, count in self.asks.items() if count > 0]
+        open_asks = self._open_asks()
         if not open_asks:
             return None
         study = max(open_asks, key=lambda name: self.asks[name] / self.searches[name].asks)
@@ -189,6 +213,7 @@ class Conductor:
         if read_result(self.home.trial(entry.key)) is not None:
             self._reuse(entry, search.cell)
             return self.next()
+        self.account.trials += 1
         assignment = self._execute(entry, search.cell)
         if assignment is None:
             self.interrupted.append((entry, search.cell))
@@ -223,6 +248,7 @@ class Conductor:
         """Take in a row; whether the trial must stop now."""
         live = self.live[ref]
         if live.history.add(row):
+            self.account.epochs += is_charged(live.entry.kind, live.entry.fresh)
             for watcher in self.watchers:
                 watcher.row(live, row)
         if not is_finite(row):
@@ -285,11 +311,13 @@ class Conductor:
             self.trained.append(live)
         if not live.entry.fresh:
             self.states["complete"] += 1
+        self._settle(live, value)
         self._watch_end(live, "complete", None, origin)
 
     def _prune(self, live: Live, reason: str) -> None:
         self.ledger.prune(live.entry, reason)
         self.states["pruned"] += 1
+        self._settle(live, None)
         self._forget_checkpoints(live)
         self._watch_end(live, "pruned", reason)
 
@@ -297,8 +325,14 @@ class Conductor:
         self.ledger.fail(live.entry, reason)
         if not live.entry.fresh:
             self.states["failed"] += 1
+        self._settle(live, None)
         self._forget_checkpoints(live)
         self._watch_end(live, "failed", reason)
+
+    def _settle(self, live: Live, value: float | None) -> None:
+        entry = live.entry
+        if is_charged(entry.kind, entry.fresh):
+            self.account.ended(entry.study, entry.number, entry.kind, value)
 
     def _watch_end(self, live: Live, state: str, reason: str | None, origin: str | None = None) -> None:
         for watcher in self.watchers:

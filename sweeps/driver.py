@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -30,7 +29,7 @@ from sweeps.ledger import Ledger
 from sweeps.plan import Plan, build_plan
 from sweeps.results import objective, read_results
 from sweeps.spec import LoadedSpec
-from sweeps.state import check_comparable, read_state, write_spec, write_state
+from sweeps.state import Clock, check_comparable, extend, extended, read_state, write_spec
 from sweeps.tracking import WEIGHTS, Tracking, check_tracking
 from trackers.compare import arm_key, best
 
@@ -67,6 +66,7 @@ class Options:
     offline: bool = False
     fresh: bool = False
     concurrent: int | None = None
+    asks: int | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ class Outcome:
     repeated: list[dict[str, Any]]
     tracking_problem: str | None
     trained: int
+    reason: str | None = None
 
 
 def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display) -> Outcome:
@@ -96,6 +97,7 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
     check_selection(plan)
     with home.driving(name), ExitStack() as opened:
         check_comparable(home, plan)
+        plan = extended(home, plan) if options.asks is None else extend(home, plan, options.asks)
         verify_data(plan)
         if first and not options.offline:
             check_tracking(plan)
@@ -103,17 +105,18 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
         ledger = opened.enter_context(closing(Ledger(home, name, rungs)))
         tracking = Tracking(plan, home, ledger)
         write_spec(home, plan, loaded)
-        write_state(home, name, "running", loaded)
-        begin = time.monotonic()
-        state = "failed"
+        clock = Clock(home, name, loaded)
+        state, reason = "failed", None
         try:
             tracking.start()
-            conductor = Conductor(plan, ledger, home, (tracking, display), options.fresh)
+            spent = read_state(home, name).seconds
+            conductor = Conductor(plan, ledger, home, (tracking, display, clock), options.fresh, spent)
             code = execute(conductor, loaded, options, display)
             display.note("writing the report")
             state, code = conclude(conductor, code)
+            reason = conductor.ended_by if state == "budget" else None
             finish_weights(plan, home, conductor, tracking)
-            report = write_report(home, plan, state)
+            report = write_report(home, plan, state, reason)
             files = (
                 [report.parent / each for each in ("report.html", "report.md", "results.csv", "best.yaml")]
                 if report
@@ -124,9 +127,10 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
             if not complete and code in (DONE, SOME_FAILED):
                 code = TRACKING_INCOMPLETE
         finally:
-            write_state(home, name, state, loaded, time.monotonic() - begin)
+            clock.write(state, reason)
         repeated = compare_fresh(ledger, home) if options.fresh else []
-        return Outcome(plan, state, code, report, repeated, tracking.problem, len(conductor.trained))
+        trained = len(conductor.trained)
+        return Outcome(plan, state, code, report, repeated, tracking.problem, trained, reason)
 
 
 def check_gpus(loaded: LoadedSpec) -> None:
@@ -229,7 +233,8 @@ def conclude(conductor: Conductor, code: int) -> tuple[str, int]:
         return "interrupted", code
     if conductor.states["complete"] == 0:
         return "failed", NONE_SUCCEEDED
-    return "done", SOME_FAILED if conductor.states["failed"] else DONE
+    state = "done" if conductor.ended_by is None else "budget"
+    return state, SOME_FAILED if conductor.states["failed"] else DONE
 
 
 def finish_weights(plan: Plan, home: Home, conductor: Conductor, tracking: Tracking) -> None:
@@ -246,8 +251,8 @@ def finish_weights(plan: Plan, home: Home, conductor: Conductor, tracking: Track
             (live.history.path.parent / WEIGHTS).unlink(missing_ok=True)
 
 
-def write_report(home: Home, plan: Plan, state: str) -> Path | None:
+def write_report(home: Home, plan: Plan, state: str, reason: str | None) -> Path | None:
     """The report of a sweep, ``None`` while no trial has a result."""
     from sweeps.reporting import report_sweep
 
-    return report_sweep(home, plan, read_state(home, plan.name), state)
+    return report_sweep(home, plan, replace(read_state(home, plan.name), reason=reason), state)

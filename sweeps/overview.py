@@ -52,6 +52,7 @@ def overview(plan: Plan, home: Home) -> dict[str, Any]:
         "reusable": reusable,
         "cells": cells,
         "losses": losses_of(plan),
+        "budget": budget.model_dump(exclude_none=True) if (budget := plan.spec.budget) else None,
         "estimate": estimate(plan, home, done, counts["waiting"] + counts["running"] - reusable),
     }
 
@@ -107,6 +108,7 @@ def sweep_status(home: Home, name: str) -> dict[str, Any]:
         "state": state.state,
         "trials": count_states(plan, rows),
         "cells": [{"cell": cell, **counts} for cell, counts in count_cells(plan, rows).items()],
+        "reason": state.reason,
     }
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cefl import data
 from cefl.catalog import LOSSES, depth_of, model_for_depth
@@ -21,6 +22,7 @@ from sweeps.spec.losses import LossEntry, loss_arms
 from sweeps.spec.model import NATURAL, DataEntry
 from sweeps.spec.reading import Path as Place
 
+T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
 
 
@@ -96,18 +98,18 @@ class Plan:
 
     @cached_property
     def points(self) -> tuple[PlannedTrial, ...]:
-        """The listed trials; a whole picture with the first seed comes before the second seed."""
+        """The listed trials: one of each cell in turn, and all with the first seed before the second."""
         return tuple(self._points())
 
     def _points(self) -> Iterator[PlannedTrial]:
         for seed in self.spec.trial_seeds:
-            for cell in self.cells:
-                for entry in cell.losses:
-                    for params in loss_arms(entry):
-                        config = cell.config(entry.loss, params, seed)
-                        yield PlannedTrial(
-                            cell, study_name(self.name, cell, entry.loss), config, config.key()
-                        )
+            yield from interleaved(self._points_of(cell, seed) for cell in self.cells)
+
+    def _points_of(self, cell: Cell, seed: int) -> Iterator[PlannedTrial]:
+        for entry in cell.losses:
+            for params in loss_arms(entry):
+                config = cell.config(entry.loss, params, seed)
+                yield PlannedTrial(cell, study_name(self.name, cell, entry.loss), config, config.key())
 
     @property
     def total(self) -> int:
@@ -126,6 +128,13 @@ class Plan:
             name: (min(known.get(name, (0.0, 0.0))[0], value), max(known.get(name, (0.0, 1.0))[1], value))
             for name, value in params.items()
         }
+
+
+def interleaved(groups: Iterable[Iterable[T]]) -> Iterator[T]:
+    """One of each group in turn, as long as it has any."""
+    missing = object()
+    for turn in zip_longest(*groups, fillvalue=missing):
+        yield from (each for each in turn if each is not missing)  # type: ignore[misc]
 
 
 def study_name(sweep: str, cell: Cell, loss: str) -> str:
@@ -170,7 +179,7 @@ def build_plan(
                 cells.append(build_cell(loaded, entry, ratio, model, pretrained, losses, datasets[identity]))
             except CeflError as error:
                 problems.append(loaded.problem((*place, "imbalance"), f"{ratio}: {error}"))
-    problems += clashes(cells) + endless_grace(loaded, cells)
+    problems += clashes(cells) + too_short(loaded, cells)
     if problems:
         kind = DataNotThere if missing == len(problems) else SpecError
         raise kind(loaded.file, list(dict.fromkeys(problems)))
@@ -275,26 +284,28 @@ def searches(spec: Spec, cells: list[Cell]) -> Iterator[Search]:
     study = spec.study
     if study is None:
         return
-    for cell in cells:
-        listed = {entry.loss for entry in cell.losses}
-        for loss in study.losses:
-            if loss not in listed:
-                continue
-            ranges = study.ranges(LOSSES[loss])
-            yield Search(
-                cell, study_name(spec.name, cell, loss), loss, ranges, study.asks, study.seed,
-                spec.trial_seeds[0], rungs_of(study, cell.base.recipe),
-            )  # fmt: skip
+    for loss in study.losses:  # So that cells alternate where studies are asked in turn.
+        for cell in cells:
+            if loss in {entry.loss for entry in cell.losses}:
+                ranges = study.ranges(LOSSES[loss])
+                yield Search(
+                    cell, study_name(spec.name, cell, loss), loss, ranges, study.asks, study.seed,
+                    spec.trial_seeds[0], rungs_of(study, cell.base.recipe),
+                )  # fmt: skip
 
 
-def endless_grace(loaded: LoadedSpec, cells: list[Cell]) -> list[Problem]:
-    """A grace period that was asked for and never ends."""
-    study = loaded.spec.study
-    shortest = min((cell.base.recipe.epochs for cell in cells), default=math.inf)
-    if study is None or study.grace is None or study.grace < shortest:
-        return []
-    text = f"`grace < epochs` must hold, but got {study.grace} >= {shortest}; `pruner: none` stops no trial"
-    return [loaded.problem(("study", "grace"), text)]
+def too_short(loaded: LoadedSpec, cells: list[Cell]) -> list[Problem]:
+    """A grace period that never ends, and a budget that no trial fits into."""
+    study, budget = loaded.spec.study, loaded.spec.budget
+    epochs = [cell.base.recipe.epochs for cell in cells]
+    problems = []
+    if study is not None and study.grace is not None and study.grace >= min(epochs, default=math.inf):
+        text = f"`grace < epochs` must hold, but got {study.grace} >= {min(epochs)}; or `pruner: none`"
+        problems.append(loaded.problem(("study", "grace"), text))
+    if budget is not None and budget.epochs is not None and budget.epochs < max(epochs, default=0):
+        text = f"`budget.epochs >= epochs` of one trial must hold, but got {budget.epochs} < {max(epochs)}"
+        problems.append(loaded.problem(("budget", "epochs"), text))
+    return problems
 
 
 def clashes(cells: list[Cell]) -> list[Problem]:

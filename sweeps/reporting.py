@@ -47,6 +47,7 @@ def report_sweep(home: Home, plan: Plan, state: SweepState, shown: str) -> Path 
     data = ReportData(
         sweep=plan.name,
         state=shown,
+        reason=state.reason,
         title=f"Sweep {plan.name}",
         objective=objective(plan),
         trials=trials,

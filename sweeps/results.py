@@ -122,6 +122,11 @@ def asked_for(plan: Plan, rows: list[LedgerRow]) -> list[LedgerRow]:
     ]
 
 
+def asks_so_far(rows: list[LedgerRow]) -> Counter[str]:
+    """How often each study was asked; a trial that was tried again is one ask."""
+    return Counter(row.study for row in counted(rows) if row.attrs["kind"] == "ask")
+
+
 def count_states(plan: Plan, rows: list[LedgerRow]) -> dict[str, int]:
     """``total, waiting, running, complete, pruned, failed`` of what the plan asks for; counts are by key."""
     return tally(plan.total, asked_for(plan, rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,13 @@ from cefl.config import PLACES
 from sweeps.errors import InputError
 from sweeps.home import Home, read_json, write_json, write_text
 from sweeps.plan import Plan, build_plan
+from sweeps.results import asks_so_far
+from sweeps.snapshot import read_ledger
 from sweeps.spec import LoadedSpec, load_text
 
 CONDITIONS = "conditions.json"
+ASKS = "asks.json"
+BEAT_SECONDS = 30.0
 STATES = ("running", "interrupted", "budget", "done", "failed")
 
 
@@ -25,6 +29,7 @@ class SweepState:
     Attributes:
         base: Folder that the specification's relative paths start at.
         seconds: Time that the drivers ran, all together.
+        reason: Which limit ended it, in words, where its budget did.
     """
 
     state: str
@@ -33,6 +38,33 @@ class SweepState:
     started: float
     updated: float
     seconds: float = 0.0
+    reason: str | None = None
+
+
+class Clock:
+    """Writes the state of a sweep while it runs: a driver that is killed loses little of its time."""
+
+    def __init__(self, home: Home, name: str, loaded: LoadedSpec) -> None:
+        self.home, self.name, self.loaded = home, name, loaded
+        self.written = time.monotonic()
+        write_state(home, name, "running", loaded)
+
+    def write(self, state: str, reason: str | None = None) -> None:
+        """The state, and the time since it was written last."""
+        now = time.monotonic()
+        write_state(self.home, self.name, state, self.loaded, now - self.written, reason)
+        self.written = now
+
+    def started(self, live: object) -> None:
+        """A trial begins or goes on."""
+
+    def row(self, live: object, row: object) -> None:
+        """An epoch is done."""
+        if time.monotonic() - self.written > BEAT_SECONDS:
+            self.write("running")
+
+    def ended(self, live: object, state: str, reason: str | None, origin: str | None) -> None:
+        """A trial has ended."""
 
 
 def write_spec(home: Home, plan: Plan, loaded: LoadedSpec) -> None:
@@ -93,7 +125,9 @@ def read_state(home: Home, name: str) -> SweepState:
     return state
 
 
-def write_state(home: Home, name: str, state: str, loaded: LoadedSpec, seconds: float = 0.0) -> None:
+def write_state(
+    home: Home, name: str, state: str, loaded: LoadedSpec, seconds: float = 0.0, reason: str | None = None
+) -> None:
     """Write the state of a sweep; ``seconds`` are added to what its drivers ran before."""
     path = home.sweep(name) / "state.json"
     before = read_json(path) or {}
@@ -105,6 +139,7 @@ def write_state(home: Home, name: str, state: str, loaded: LoadedSpec, seconds: 
         before.get("started", now),
         now,
         before.get("seconds", 0.0) + seconds,
+        reason,
     )
     write_json(path, asdict(value))
 
@@ -118,7 +153,33 @@ def stored_spec(home: Home, name: str) -> LoadedSpec:
 
 def stored_plan(home: Home, name: str) -> Plan:
     """The plan of a sweep that was started here."""
-    return build_plan(stored_spec(home, name), home.data, name=name, prepare=False)
+    return extended(home, build_plan(stored_spec(home, name), home.data, name=name, prepare=False))
+
+
+def extended(home: Home, plan: Plan) -> Plan:
+    """The plan with the asks that were added to its studies by `extend`."""
+    added = read_json(home.sweep(plan.name) / ASKS) or {}
+    searches = (
+        replace(search, asks=max(search.asks, added.get(search.study, 0))) for search in plan.searches
+    )
+    return replace(plan, searches=tuple(searches))
+
+
+def extend(home: Home, plan: Plan, more: int) -> Plan:
+    """Let every study be asked so many times more than it was so far, now and in later runs.
+
+    Raises:
+        InputError: If the plan has no study.
+    """
+    if not plan.searches:
+        raise InputError(
+            "--asks: the specification has no `study` to ask; add `study: {losses: [...], asks: N}` to it"
+        )
+    asked = asks_so_far(read_ledger(home.optuna_url, plan.name))
+    totals = {search.study: asked[search.study] + more for search in plan.searches}
+    before = read_json(home.sweep(plan.name) / ASKS) or {}
+    write_json(home.sweep(plan.name) / ASKS, {**before, **totals})
+    return extended(home, plan)
 
 
 def to_json(value: object) -> str:

@@ -30,9 +30,10 @@ def planned(home: Home, text: str, base: Path) -> Plan:
     return build_plan(load_text(text, "simulated.yaml", base), home.data)
 
 
-def conductor_of(home: Home, plan: Plan) -> Conductor:
-    """A driver's conductor, as `sweeps.driver` makes it."""
-    return Conductor(plan, Ledger(home, plan.name, {each.study: each.rungs for each in plan.searches}), home)
+def conductor_of(home: Home, plan: Plan, seconds: float = 0.0) -> Conductor:
+    """A driver's conductor, as `sweeps.driver` makes it; ``seconds`` ran before it."""
+    ledger = Ledger(home, plan.name, {each.study: each.rungs for each in plan.searches})
+    return Conductor(plan, ledger, home, seconds=seconds)
 
 
 def row_of(value: float, epoch: int) -> dict[str, Any]:

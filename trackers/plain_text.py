@@ -40,7 +40,7 @@ def as_markdown(data: ReportData) -> str:
         escaped(data.duration),
     ]
     parts = [f"# {escaped(data.title)}", " · ".join(fact for fact in facts if fact)]
-    parts += [each for each in (wording.state_note(data.state),) if each]
+    parts += [each for each in (wording.state_note(data.state, data.reason),) if each]
     if data.objective.split == "test":
         parts.append(f"> **Warning.** {escaped(wording.TEST_WARNING)}")
     parts.append("## Result")

@@ -44,6 +44,7 @@ class ReportData:
     Args:
         sweep: Its name.
         state: ``running``, ``interrupted``, ``budget``, ``done`` or ``failed``.
+        reason: Which limit ended it where its budget did, in words.
         title: Headline of the page.
         objective: What the arms were ranked by.
         trials: All trials in any state.
@@ -74,6 +75,7 @@ class ReportData:
     best_command: str | None = None
     created: str = ""
     duration: str = ""
+    reason: str | None = None
 
 
 @dataclass(frozen=True)

@@ -167,9 +167,10 @@ TEST_WARNING = (
 )
 
 
-def state_note(state: str) -> str:
-    """A sentence about a sweep that is not done, empty for one that is."""
-    return _STATES.get(state, "")
+def state_note(state: str, reason: str | None = None) -> str:
+    """A sentence about a sweep that is not done, with its reason; empty for one that is."""
+    note = _STATES.get(state, "")
+    return f"{note[:-1]} ({reason})." if note and reason else note
 
 
 def spread(arm: ArmSummary) -> str:

@@ -33,9 +33,9 @@ def status(name: NameArgument, home: HomeOption = None, json: JsonOption = False
         print_json(view)
         return
     trials = view["trials"]
+    state = view["state"] if view["reason"] is None else f"{view['state']} ({view['reason']})"
     print(
-        f"sweep {view['name']}: {view['state']}; "
-        + ", ".join(f"{count} {state}" for state, count in trials.items())
+        f"sweep {view['name']}: {state}; " + ", ".join(f"{count} {state}" for state, count in trials.items())
     )
     keys = ("cell", "total", "waiting", "running", "complete", "pruned", "failed")
     print_table(keys, [[cell[key] for key in keys] for cell in view["cells"]])

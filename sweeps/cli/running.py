@@ -63,11 +63,12 @@ def plan(
     from sweeps.plan import build_plan
     from sweeps.preparing import PreparingBar
     from sweeps.spec import load_spec
+    from sweeps.state import extended
 
     place = home_at(home)
     loaded = load_spec(spec)
     place.create()
-    view = overview(build_plan(loaded, place.data, name, PreparingBar()), place)
+    view = overview(extended(place, build_plan(loaded, place.data, name, PreparingBar())), place)
     if json:
         print_json(view)
         return
@@ -100,6 +101,11 @@ def plan(
         f" {trials['waiting']} to do,"
         f" {trials['complete']} done, {trials['failed']} failed; {view['estimate']}"
     )
+    if view["budget"]:
+        words = {name: f"{value:,}" for name, value in view["budget"].items() if name != "patience"}
+        if patience := view["budget"].get("patience"):
+            words["patience"] = f"{patience['trials']} asks that are not better by {patience['by']:g}"
+        print("budget: " + ", ".join(f"{name} {value}" for name, value in words.items()))
 
 
 @app.command()
@@ -111,6 +117,10 @@ def run(
     executor: Annotated[str, typer.Option("--executor", help="ray, or inline: in this process")] = "ray",
     concurrent: Annotated[
         int | None, typer.Option("--concurrent", min=1, help="most trials at a time")
+    ] = None,
+    asks: Annotated[
+        int | None,
+        typer.Option("--asks", min=1, help="ask every study so many times more than it was so far"),
     ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="train what is complete once more, beside it, and compare")
@@ -131,7 +141,7 @@ def run(
 
     if executor not in EXECUTORS:
         raise InputError(f"--executor: '{executor}' is not one of {', '.join(EXECUTORS)}")
-    options = Options(name, executor, offline, fresh, concurrent)
+    options = Options(name, executor, offline, fresh, concurrent, asks)
     place = home_at(home)
     outcome = run_sweep(loaded, place, options, TerminalDisplay(loaded.spec))
     from sweeps.cli.results import print_best
@@ -145,6 +155,7 @@ def run(
     call = "uv run sweeps" if "UV_RUN_RECURSION_DEPTH" in os.environ else "sweeps"  # As this one was called.
     lines = {
         "trained now": f"{outcome.trained} trials; sweep {outcome.plan.name} is {outcome.state}",
+        "budget": outcome.reason and f"{outcome.reason}; with a larger one the same command goes on",
         "report": str(outcome.report) if outcome.report else None,
         "run the best": f"{call} run {outcome.report.parent / 'best.yaml'}{at}" if outcome.report else None,
         "see every run": f"{call} ui {outcome.plan.name}{at}",

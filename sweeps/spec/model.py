@@ -11,6 +11,7 @@ from cefl.catalog import PARAMETERS
 from cefl.data import SPELLINGS
 from cefl.recipes import PRESETS
 from sweeps.spec.block import Block, as_list
+from sweeps.spec.budget import Budget
 from sweeps.spec.losses import LossList
 from sweeps.spec.seeds import SeedEntry, fixed, varying
 
@@ -210,6 +211,7 @@ class Spec(Block):
     )
     select: Select = Select()
     resources: Resources = Resources()
+    budget: Budget | None = None  # After the recipe, whose `epochs` is the likelier one to be meant.
     tracking: Tracking = Tracking()
 
     @property

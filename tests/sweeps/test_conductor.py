@@ -170,6 +170,30 @@ def test_a_trial_that_was_stopped_early_keeps_its_curve_and_never_wins(
     assert best["params"] not in [found[key]["params"] for key in pruned]
 
 
+def test_a_budget_ends_a_sweep_in_order_and_a_larger_one_goes_on_with_more_asks(
+    small_spec: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = small_spec.read_text() + "study: {losses: cefl, asks: 1, pruner: none}\n"
+    small_spec.write_text(text + "budget: {trials: 2}\n")
+    assert run(small_spec, home) == 0
+    reason = "trials: 2 of 2 were started"
+    assert reason in capsys.readouterr().out
+    status = told(capsys, "status", "small", "--home", home)
+    assert (status["state"], status["reason"]) == ("budget", reason)
+    assert status["trials"] | {"total": 4, "waiting": 2, "complete": 2} == status["trials"]
+    page = home / "sweeps" / "small" / "report" / "report.md"
+    assert reason in page.read_text()
+    assert sweeps("report", "small", "--home", home) == 0
+    assert reason in page.read_text(), "also where it is written again"
+    small_spec.write_text(text + "budget: {trials: 9}\n")
+    assert run(small_spec, home, "--asks", "2") == 0
+    status = told(capsys, "status", "small", "--home", home)
+    assert (status["state"], status["reason"]) == ("done", None)
+    assert status["trials"] | {"total": 5, "waiting": 0, "complete": 5} == status["trials"]
+    assert told(capsys, "plan", small_spec, "--home", home)["trials"]["total"] == 5
+    assert reason not in page.read_text()
+
+
 DRIVER = """
 import sys
 from sweeps.cli import main
@@ -248,7 +272,7 @@ def test_the_documented_keys_are_printed(
     assert run(small_spec, home) == 0
     at = ("--home", home)
     status = told(capsys, "status", "small", *at)
-    assert list(status) == ["name", "state", "trials", "cells"]
+    assert list(status) == ["name", "state", "trials", "cells", "reason"]
     assert list(status["trials"]) == ["total", "waiting", "running", "complete", "pruned", "failed"]
     trial = told(capsys, "trials", "small", *at)[0]
     assert list(trial) == TRIAL_KEYS.split()

@@ -235,5 +235,5 @@ def test_a_trial_taken_over_from_another_sweep_stands_at_the_rungs_too(home: Hom
 
 
 def test_a_grace_period_without_end_is_refused_with_its_line(home: Home, stripes: Path) -> None:
-    with pytest.raises(SpecError, match=r"simulated.yaml:7: study.grace: `grace < epochs` .* 20 >= 20"):
+    with pytest.raises(SpecError, match=r"simulated.yaml:7: study.grace: `grace < epochs` .* 20 >= 20; or"):
         planned(home, SPEC.replace("asks: 5", "asks: 5, grace: 20"), stripes.parent)

@@ -14,6 +14,7 @@ from sweeps.display_words import readable
 from sweeps.doctor import versions
 from sweeps.history import read_result
 from sweeps.home import Home, write_text
+from sweeps.loss_curves import loss_curves
 from sweeps.plan import Cell, Plan
 from sweeps.results import objective, read_results
 from sweeps.state import SweepState
@@ -35,16 +36,25 @@ def report_sweep(home: Home, plan: Plan, state: SweepState, shown: str) -> Path 
     Returns:
         The page, ``None`` while nothing has been started.
     """
+    data = report_data(home, plan, state, shown)
+    if data is None:
+        return None
+    folder = home.sweep(plan.name) / "report"
+    if data.best_file is not None:
+        write_text(folder / BEST, best_spec(plan, best(data.trials, data.objective)))
+    else:
+        (folder / BEST).unlink(missing_ok=True)
+    write_report(folder, data)
+    return folder / PAGE
+
+
+def report_data(home: Home, plan: Plan, state: SweepState, shown: str) -> ReportData | None:
+    """All that a report is made of; arguments as in `report_sweep`, ``None`` while nothing was started."""
     trials = read_results(home, plan)
     if not trials:
         return None
-    folder = home.sweep(plan.name) / "report"
     winners = best(trials, objective(plan))
-    if winners:
-        write_text(folder / BEST, best_spec(plan, winners))
-    else:
-        (folder / BEST).unlink(missing_ok=True)
-    data = ReportData(
+    return ReportData(
         sweep=plan.name,
         state=shown,
         reason=state.reason,
@@ -60,9 +70,8 @@ def report_sweep(home: Home, plan: Plan, state: SweepState, shown: str) -> Path 
         best_command=f"sweeps run {BEST}" if winners else None,
         created=time.strftime("%Y-%m-%d %H:%M:%S %z"),
         duration=readable(state.seconds or time.time() - state.started),
+        losses_over_p=loss_curves(),
     )
-    write_report(folder, data)
-    return folder / PAGE
 
 
 def cell_info(cell: Cell) -> CellInfo:

@@ -15,6 +15,7 @@ from trackers.per_class import ClassTable, class_tables
 from trackers.plots import Plot, arm_plots, classes_plot, confusion_plots
 from trackers.report_data import CellReport, ReportData, cell_reports, count_states, unfinished
 from trackers.report_tables import CLASS_NOTE
+from trackers.sweep_plots import across_plots, loss_plots
 
 MOST_ROWS = 50
 """Arms in the leaderboard of a cell; all of them stand in the CSV."""
@@ -53,6 +54,8 @@ def render(data: ReportData) -> str:
         data=data,
         cells=cells,
         sections=[_section(number, cell, data) for number, cell in enumerate(cells, start=1)],
+        across=tuple(across_plots(cells, data)),
+        losses=tuple(loss_plots(data.losses_over_p)),
         all_open=len(cells) <= MOST_OPEN,
         states=count_states(data.trials),
         unfinished=left_over[:MOST_UNFINISHED],

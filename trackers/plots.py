@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from trackers import wording
+from trackers.accuracy import accuracy_curves, accuracy_view
 from trackers.class_figures import class_distribution, confusion_matrix
 from trackers.compare import baseline_of
 from trackers.figure_style import loss_styles
@@ -70,6 +71,16 @@ def arm_plots(number: int, cell: CellReport, data: ReportData) -> Iterable[Plot]
             f"curves-{number}", "Training curves", training_curves(curves, styles, _panel(curves.metric)),
             caption + _left_out(curves.left_out, "the leading arms"),
             f"Training loss and {curves.metric} by epoch of {wording.counted(len(curves.curves), 'arm')}",
+        )  # fmt: skip
+
+    accuracy = accuracy_view(cell.trials, cell.arms, "test" if data.objective.split == "test" else "val")
+    if accuracy is not None:
+        other = "test set" if accuracy.split == "test" else "validation split"
+        yield figure_in_page(
+            f"accuracy-{number}", "Accuracy by epoch", accuracy_curves(accuracy, styles),
+            "Means over the seeds, of the leading arm of every loss: dotted on the training images as they "
+            f"were augmented, whole on the {other}.",
+            f"Training and {accuracy.split} accuracy by epoch of {len(accuracy.curves)} arms",
         )  # fmt: skip
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from trackers.compare import ArmSummary, BestArm, Objective, best, by_cell, leaderboard
 from trackers.table import STATES, TrialResult
+
+if TYPE_CHECKING:
+    from trackers.loss_figures import CurvesOverP
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class ReportData:
         best_command: Runs that file.
         created: Time of writing, as it shall be shown.
         duration: Length of the sweep as it shall be shown, such as ``2 h 14 min``.
+        losses_over_p: Curves of the losses themselves.
     """
 
     sweep: str
@@ -76,6 +81,7 @@ class ReportData:
     created: str = ""
     duration: str = ""
     reason: str | None = None
+    losses_over_p: Sequence[CurvesOverP] = ()
 
 
 @dataclass(frozen=True)

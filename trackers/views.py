@@ -274,21 +274,31 @@ def _has(trial: TrialResult, name: str) -> bool:
 
 
 def _curve(arm: ArmSummary, role: str, trials: Sequence[TrialResult], metric: str) -> Curve:
+    rows, epochs = epochs_of(trials)
+    loss, line = (mean_line(rows, epochs, name) for name in ("train/loss", metric))
+    return Curve(arm.arm, arm.loss, role, len(rows), epochs, loss, line)
+
+
+EpochRows = list[dict[int, Mapping[str, float]]]
+
+
+def epochs_of(trials: Iterable[TrialResult]) -> tuple[EpochRows, tuple[int, ...]]:
+    """Metrics by epoch of every trial that has a history, and at most `MOST_EPOCHS` epochs that all have."""
     rows = [{int(row["epoch"]): row["metrics"] for row in trial.history} for trial in trials if trial.history]
     epochs = sorted(set.intersection(*(set(each) for each in rows))) if rows else []
     stride = math.ceil(len(epochs) / MOST_EPOCHS) or 1
-    epochs = epochs[::stride] + ([epochs[-1]] if epochs and (len(epochs) - 1) % stride else [])
-    lines = []
-    for name in ("train/loss", metric):
-        values = [_finite([each[epoch].get(name) for each in rows]) for epoch in epochs]
-        lines.append(
-            Line(
-                tuple(stdlib_statistics.fmean(each) if each else None for each in values),
-                tuple(min(each, default=None) for each in values),
-                tuple(max(each, default=None) for each in values),
-            )
-        )
-    return Curve(arm.arm, arm.loss, role, len(rows), tuple(epochs), lines[0], lines[1])
+    last = [epochs[-1]] if epochs and (len(epochs) - 1) % stride else []
+    return rows, (*epochs[::stride], *last)
+
+
+def mean_line(rows: EpochRows, epochs: Iterable[int], name: str) -> Line:
+    """A metric over trials, by epoch."""
+    values = [_finite([each[epoch].get(name) for each in rows]) for epoch in epochs]
+    return Line(
+        tuple(stdlib_statistics.fmean(each) if each else None for each in values),
+        tuple(min(each, default=None) for each in values),
+        tuple(max(each, default=None) for each in values),
+    )
 
 
 def _finite(values: Sequence[float | None]) -> list[float]:

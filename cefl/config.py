@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from cefl.catalog import LOSSES, MODELS, ORDERS, PARAMETERS, PRECISIONS, PRETRAINED
 from cefl.errors import CeflError
+from cefl.own import is_path
 from cefl.recipes import Recipe, named
 
 NUMERICS = 1
@@ -19,8 +21,8 @@ NUMERICS = 1
 AUGMENT_NUMERICS: Mapping[str, int] = {"imagenet": 2}
 """Likewise of one augmentation, where it was changed: keys of trials with another one stay as they are."""
 
-PLACES = ("data", "test_every_epoch", "keep_weights")
-"""Fields that say where data lie and what is kept, and decide no number."""
+PLACES = ("data", "code", "test_every_epoch", "keep_weights")
+"""Fields that say where data and code lie and what is kept, and decide no number."""
 
 SEEDS = ("seed", "data_seed", "train_seed")
 
@@ -35,12 +37,15 @@ class TrialConfig:
         imbalance: Ratio of the largest class to the rarest, ``None`` for the data as they are.
         order: Which class is the rarest: ``ascending`` the first, ``descending`` the last.
         validation: A rule as `cefl.data.validation_rule` reads it.
+        loss: One of `cefl.catalog.LOSSES`, or an import path; likewise ``model``.
         params: Of the loss, as `cefl.catalog.LOSSES` names them.
         seed: Of data and training, where they have none of their own. Under natural data it draws no subset.
         test_every_epoch: Evaluate the test set after every epoch instead of after the last one.
         keep_weights: Write the weights of the last epoch.
         data_seed: Decides subset and split; ``None``: ``seed`` does.
         train_seed: Decides initial weights, order and augmentation; ``None``: ``seed`` does.
+        parts: What loss and model of one's own are known by, see `cefl.own.Part`; keys ``loss``, ``model``.
+        code: Folders that these are imported from.
 
     Raises:
         CeflError: If a rule is broken; names all that are. Whether the data fit is seen when they are opened.
@@ -62,19 +67,22 @@ class TrialConfig:
     keep_weights: bool = True
     data_seed: int | None = None
     train_seed: int | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
+    code: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        known = LOSSES.get(self.loss, {})
+        known, own_loss = LOSSES.get(self.loss, {}), is_path(self.loss)
         domains = {
             PARAMETERS[name].rule(f"params.{name}"): PARAMETERS[name].allows(value)
             for name, value in self.params.items()
             if name in PARAMETERS
         }
         rules = {
-            f"model is one of {', '.join(MODELS)}": self.model in MODELS,
-            f"loss is one of {', '.join(LOSSES)}": self.loss in LOSSES,
-            f"params of {self.loss} are {', '.join(known) or 'none'}": self.params.keys() <= known.keys(),
-            **domains,
+            f"model is one of {', '.join(MODELS)}": self.model in MODELS or is_path(self.model),
+            f"loss is one of {', '.join(LOSSES)}": self.loss in LOSSES or own_loss,
+            f"params of {self.loss} are {', '.join(known) or 'none'}": own_loss
+            or self.params.keys() <= known.keys(),
+            **({"params are finite numbers": are_finite(self.params)} if own_loss else domains),
             f"order is one of {', '.join(ORDERS)}": self.order in ORDERS,
             f"precision is one of {', '.join(PRECISIONS)}": self.precision in PRECISIONS,
             **{
@@ -99,13 +107,16 @@ class TrialConfig:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, from which `from_json` makes an equal configuration."""
-        return {**vars(self), "params": dict(self.params), "recipe": self.recipe.as_json()}
+        own = {"parts": dict(self.parts), "code": list(self.code)} if self.parts else {}
+        plain = {name: value for name, value in vars(self).items() if name not in ("parts", "code")}
+        return {**plain, "params": dict(self.params), "recipe": self.recipe.as_json(), **own}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TrialConfig:
         """The configuration that ``as_json`` wrote."""
         recipe = dict(values["recipe"])
-        return cls(**{**values, "recipe": Recipe(**{**recipe, "milestones": tuple(recipe["milestones"])})})
+        built = Recipe(**{**recipe, "milestones": tuple(recipe["milestones"])})
+        return cls(**{**values, "recipe": built, "code": tuple(values.get("code", ()))})
 
     def key(self) -> str:
         """First 12 hex digits of the SHA-256 of the canonical JSON of everything that decides the result."""
@@ -117,6 +128,8 @@ class TrialConfig:
             decisive["data_seed"] = self.draws_data
         if self.imbalance is None:
             decisive["order"] = None
+        if not self.parts:
+            del decisive["parts"]
         if self.pretrained:
             decisive["weights"] = PRETRAINED.get(self.model)
         if self.recipe.augment in AUGMENT_NUMERICS:
@@ -124,6 +137,14 @@ class TrialConfig:
         values = {**_canonical({**decisive, "numerics": NUMERICS}), "recipe": _canonical_recipe(self.recipe)}
         text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def are_finite(params: Mapping[str, object]) -> bool:
+    """Whether all values are finite numbers."""
+    numbers = [
+        value for value in params.values() if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    return len(numbers) == len(params) and all(math.isfinite(value) for value in numbers)
 
 
 @lru_cache(maxsize=64)  # A plan has thousands of trials of one recipe.

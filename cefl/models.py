@@ -8,6 +8,7 @@ that of He et al. 2016, section 4.2, with their parameter-free shortcuts (option
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from http.client import HTTPException
 from pathlib import Path
 from pickle import UnpicklingError
@@ -19,6 +20,8 @@ from torch import Tensor, nn
 
 from cefl.catalog import CIFAR_RESNETS, MODELS, PRETRAINED, STANDARD_RESNETS
 from cefl.errors import ModelError
+from cefl.own import is_path
+from cefl.own_model import build_own_model, replace_classifier
 
 DOWNLOADS = "https://download.pytorch.org/models"
 """Where torchvision's weights are published."""
@@ -106,28 +109,32 @@ def build_model(
     pretrained: bool = False,
     seed: int = 0,
     cosine_head: bool = False,
+    folders: Iterable[str] = (),
+    digest: str | None = None,
 ) -> nn.Module:
     """A model with weights drawn from ``seed``; the global random state stays as it is.
 
     Args:
-        name: One of `cefl.catalog.MODELS`.
+        name: One of `cefl.catalog.MODELS`, or an import path, see `cefl.own_model.build_own_model`.
         num_classes: At least 2.
         channels: Of an image, at least 1.
         image_size: Pixels a side that the model will see; decides the stem of a standard ResNet.
         pretrained: Start from torchvision's ImageNet weights; the last layer is new.
         seed: Of the initial weights.
         cosine_head: End in `CosineLinear` instead of a linear layer, with all other weights as without it.
+        folders: Where a model of one's own is imported from, see `cefl.own.find`.
+        digest: What a model of one's own must be known by.
 
     Raises:
         ModelError: If there is no such model, or no pretrained weights fit it, or they cannot be had.
     """
-    if name not in MODELS:
+    if name not in MODELS and not is_path(name):
         raise ModelError(f"model must be one of {', '.join(MODELS)}, but got {name!r}")
     if num_classes < 2 or channels < 1:
         raise ModelError(
             f"`num_classes >= 2` and `channels >= 1` must hold, but got {num_classes} and {channels}"
         )
-    if pretrained and (name in CIFAR_RESNETS or channels != 3 or image_size <= SMALL_IMAGE):
+    if pretrained and (name not in STANDARD_RESNETS or channels != 3 or image_size <= SMALL_IMAGE):
         raise ModelError(
             f"pretrained weights are for {', '.join(STANDARD_RESNETS)} with 3 channels above"
             f" {SMALL_IMAGE} px, but got {name} with {channels} channels at {image_size} px;"
@@ -135,12 +142,16 @@ def build_model(
         )
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would reseed the GPUs too.
-        if name in CIFAR_RESNETS:
-            model: Any = CifarResNet(int(name.removeprefix("resnet")), num_classes, channels)
+        if name not in MODELS:
+            model: Any = build_own_model(
+                name, num_classes, channels, image_size, folders=folders, digest=digest
+            )
+        elif name in CIFAR_RESNETS:
+            model = CifarResNet(int(name.removeprefix("resnet")), num_classes, channels)
         else:
             model = _standard(name, num_classes, channels, image_size, pretrained)
         if cosine_head:
-            model.fc = CosineLinear(model.fc.in_features, num_classes)
+            replace_classifier(name, model, num_classes, CosineLinear)
         built: nn.Module = model
         return built
 

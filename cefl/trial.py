@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-from cefl.catalog import COSINE_HEAD, PRETRAINED
+from cefl.catalog import COSINE_HEAD, LOSSES, PRETRAINED
 from cefl.checkpoints import load_checkpoint, save_checkpoint, write_aside
 from cefl.config import TrialConfig
 from cefl.data import Dataset, TrialSplit, open_dataset, split, validation_rule
@@ -27,6 +27,7 @@ from cefl.errors import CheckpointError, DataError
 from cefl.losses import build_loss
 from cefl.metrics import confusion, per_class, shot_accuracy
 from cefl.models import build_model
+from cefl.own_loss import build_own_loss
 from cefl.training import WEIGHTS, EpochResult, Fit, ImageSet, SplitResult, fit, pick_device, stream
 
 CHECKPOINT_SHARE = 0.02
@@ -115,12 +116,15 @@ def assemble(config: TrialConfig, device: str) -> tuple[Dataset, TrialSplit, Fit
     seen = config.recipe.image_size or max(height, width)
     model = build_model(
         config.model, dataset.num_classes, channels, seen, config.pretrained,
-        stream(config.draws_training, WEIGHTS),
-        cosine_head=config.loss in COSINE_HEAD,
+        stream(config.draws_training, WEIGHTS), cosine_head=config.loss in COSINE_HEAD, folders=config.code,
+        digest=config.parts.get("model"),
     )  # fmt: skip
-    loss = build_loss(
-        config.loss, config.params, train_counts=division.train_counts, epochs=config.recipe.epochs
-    )
+    known: dict[str, Any] = {"train_counts": division.train_counts, "epochs": config.recipe.epochs}
+    if config.loss in LOSSES:
+        loss = build_loss(config.loss, config.params, **known)
+    else:
+        own: dict[str, Any] = {"folders": config.code, "digest": config.parts.get("loss")}
+        loss = build_own_loss(config.loss, config.params, **known, **own)
     train, validation, test = image_sets(dataset, device, division)
     each: dict[str, ImageSet] = {}
     last: dict[str, ImageSet] = {}

@@ -1,0 +1,82 @@
+"""Sweeps from Python: `run`, `status`, `trials` and `best` give what the commands of these names show.
+
+    import sweeps
+
+    outcome = sweeps.run({"name": "mine", "data": "digits", "depth": 8, "losses": ["cross_entropy", "cefl"]})
+    for cell in sweeps.best("mine"):
+        print(cell["dataset"], cell["loss"], cell["params"], cell["mean"])
+
+Importing this loads nothing slow. What is wrong is raised as a `sweeps.errors.SweepError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sweeps.driver import Outcome
+    from sweeps.spec import Spec
+
+__all__ = ["best", "run", "status", "trials"]
+
+
+def run(
+    spec: str | Path | Mapping[str, Any] | Spec,
+    *,
+    home: str | Path | None = None,
+    name: str | None = None,
+    executor: str = "ray",
+    concurrent: int | None = None,
+    fresh: bool = False,
+    offline: bool = False,
+    asks: int | None = None,
+    progress: bool = True,
+) -> Outcome:
+    """Run a sweep, or go on with it, and write its report.
+
+    Args:
+        spec: A YAML file, the name of a shipped specification, or the same values as a mapping or a `Spec`;
+            relative paths in the last two start at the current folder.
+        home: Folder of databases, trials and reports; by default SWEEPS_HOME, else ``./runs``.
+        name: Of the sweep, instead of the specification's.
+        executor: ``ray``, or ``inline``: in this process.
+        concurrent: Most trials at a time.
+        fresh: Train what is complete once more, beside it, and compare.
+        offline: Start although the tracking server does not answer.
+        asks: Ask every study so many times more than it was so far.
+        progress: Show on standard error what happens.
+
+    Returns:
+        How it ended: ``state``, ``exit_code`` (0: all done), ``report``, ``trained``.
+
+    Raises:
+        SweepError: If it cannot start; nothing is written then.
+    """
+    from sweeps import library
+
+    return library.run(
+        spec, home, library.options(name, executor, offline, fresh, concurrent, asks), progress
+    )
+
+
+def status(name: str, *, home: str | Path | None = None) -> dict[str, Any]:
+    """How far a sweep is: ``name``, ``state``, ``trials`` by state, ``cells``."""
+    from sweeps import library
+
+    return library.status(name, home)
+
+
+def trials(name: str, *, home: str | Path | None = None) -> list[dict[str, Any]]:
+    """Every trial of a sweep: ``key``, ``state``, ``loss``, ``params``, ``seed``, ``metrics`` and more."""
+    from sweeps import library
+
+    return library.trials(name, home)
+
+
+def best(name: str, *, home: str | Path | None = None) -> list[dict[str, Any]]:
+    """The best arm of every cell: ``dataset``, ``loss``, ``params``, ``mean``, ``n``, ``baseline``, ..."""
+    from sweeps import library
+
+    return library.best(name, home)

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from cefl.config import TrialConfig
+from cefl.data import SOURCES
 from cefl.recipes import Recipe
 from sweeps.plan import Cell, Plan
 from trackers.compare import BestArm
@@ -32,6 +33,8 @@ def best_spec(plan: Plan, winners: list[BestArm]) -> str:
         document["recipe"] = preset | recipe_entry(recipes.pop(), chosen[0][0].base)
     else:
         document["recipe"] = plan.spec.recipe.model_dump(exclude_none=True)
+    if any(cell.has_own_parts(winner.summary.loss) for cell, winner in chosen):
+        document["code"] = list(chosen[0][0].own.folders)
     resources = plan.spec.resources.model_dump(exclude_defaults=True)
     if resources:
         document["resources"] = resources
@@ -73,7 +76,7 @@ def cell_entry(cell: Cell, winner: BestArm) -> dict[str, Any]:
 def absolute_source(cell: Cell) -> str:
     """The source with its path from the root, since ``best.yaml`` lies elsewhere than the specification."""
     kind, separator, path = cell.source.partition(":")
-    return f"{kind}:{(cell.folder / path).resolve()}" if separator else cell.source
+    return f"{kind}:{(cell.folder / path).resolve()}" if separator and kind in SOURCES else cell.source
 
 
 def recipe_entry(recipe: Recipe, config: TrialConfig) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 from filelock import FileLock
 
-from cefl.catalog import LOSSES
 from cefl.config import TrialConfig
 from sweeps.budget import account_of, is_charged
 from sweeps.entries import Entry, entry_of, next_attempt
@@ -207,7 +206,7 @@ class Conductor:
         study = max(open_asks, key=lambda name: self.asks[name] / self.searches[name].asks)
         search = self.searches[study]
         self.asks[study] -= 1
-        params = {**LOSSES[search.loss], **self.ledger.ask(study, search.ranges, search.seed)}
+        params = {**search.undrawn, **self.ledger.ask(study, search.ranges, search.seed)}
         key = search.cell.config(search.loss, params, search.trial_seed).key()
         entry = self.ledger.start(study, key, search.loss, params, search.ranges, search.trial_seed, "ask")
         if read_result(self.home.trial(entry.key)) is not None:

@@ -26,6 +26,7 @@ from sweeps.errors import (
 )
 from sweeps.home import Home
 from sweeps.ledger import Ledger
+from sweeps.own_parts import check_parts
 from sweeps.plan import Plan, build_plan
 from sweeps.results import objective, read_results
 from sweeps.spec import LoadedSpec
@@ -95,6 +96,7 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
     first = name not in home.sweeps()
     plan = build_plan(loaded, home.data, name, display.preparing)
     check_selection(plan)
+    check_parts(plan, loaded)
     with home.driving(name), ExitStack() as opened:
         check_comparable(home, plan)
         plan = extended(home, plan) if options.asks is None else extend(home, plan, options.asks)

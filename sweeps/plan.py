@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cefl import data
-from cefl.catalog import LOSSES, depth_of, model_for_depth
+from cefl.catalog import depth_of, model_for_depth
 from cefl.config import TrialConfig
 from cefl.errors import CeflError, MissingData
 from cefl.recipes import PRESETS, Recipe, preset_for
 from sweeps.errors import DataNotThere, EnvironmentProblem, Problem, SpecError
+from sweeps.own_parts import OwnParts, find_parts
 from sweeps.rungs import Rungs, rungs_of
 from sweeps.spec import LoadedSpec, Spec
-from sweeps.spec.losses import LossEntry, loss_arms
+from sweeps.spec.losses import LossEntry, loss_arms, undrawn
 from sweeps.spec.model import NATURAL, DataEntry
 from sweeps.spec.reading import Path as Place
 
@@ -52,14 +53,22 @@ class Cell:
     folder: Path
     test_per_class: int | None
     skip_corrupt: bool
+    image_shape: tuple[int, int, int]
+    own: OwnParts = OwnParts()
 
     @property
     def depth(self) -> int | None:
         return depth_of(self.base.model)
 
+    def has_own_parts(self, loss: str) -> bool:
+        """Whether data, model or that loss are the user's own, imported from `own.folders`."""
+        return bool(self.config(loss, {}, 0).parts) or self.source.partition(":")[0] not in data.SOURCES
+
     def config(self, loss: str, params: Mapping[str, float], seed: int) -> TrialConfig:
         """The trial of this cell with a loss, its parameters and a seed."""
-        return replace(self.base, loss=loss, params=dict(params), seed=seed)
+        parts = {**self.base.parts, **self.own.known("loss", loss)}
+        code = self.own.folders if parts else ()
+        return replace(self.base, loss=loss, params=dict(params), seed=seed, parts=parts, code=code)
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,7 @@ class Search:
     asks: int
     seed: int
     trial_seed: int
+    undrawn: Mapping[str, float]
     rungs: Rungs = Rungs()
 
 
@@ -161,7 +171,7 @@ def build_plan(
         SpecError: With every place where specification and data do not fit.
     """
     spec = loaded.spec if name is None else loaded.spec.model_copy(update={"name": name})
-    problems: list[Problem] = []
+    own, problems = find_parts(loaded)
     missing = 0
     cells: list[Cell] = []
     datasets: dict[tuple[str, int | None, bool], Path] = {}
@@ -176,7 +186,9 @@ def build_plan(
             continue
         for ratio in entry.imbalance:
             try:
-                cells.append(build_cell(loaded, entry, ratio, model, pretrained, losses, datasets[identity]))
+                cells.append(
+                    build_cell(loaded, entry, ratio, model, pretrained, losses, datasets[identity], own)
+                )
             except CeflError as error:
                 problems.append(loaded.problem((*place, "imbalance"), f"{ratio}: {error}"))
     problems += clashes(cells) + too_short(loaded, cells)
@@ -217,7 +229,7 @@ def dataset_folder(
 
 def build_cell(
     loaded: LoadedSpec, entry: DataEntry, ratio: float | str, model: str, pretrained: bool,
-    losses: tuple[LossEntry, ...], folder: Path,
+    losses: tuple[LossEntry, ...], folder: Path, own: OwnParts,
 ) -> Cell:  # fmt: skip
     """One cell, its images counted.
 
@@ -245,7 +257,8 @@ def build_cell(
         model=model, pretrained=pretrained, loss="cross_entropy", params={}, seed=0, recipe=recipe,
         **spec.fixed_seeds,
         precision=spec.recipe.precision, test_every_epoch=spec.select.split == "test",
-        keep_weights=spec.tracking.keep != "none",
+        keep_weights=spec.tracking.keep != "none", parts=own.known("model", model),
+        code=own.folders if own.known("model", model) else (),
     )  # fmt: skip
     return Cell(
         name=cell_name(called, imbalance, entry.order, model, pretrained),
@@ -255,6 +268,7 @@ def build_cell(
         test_counts=tuple(int(count) for count in dataset.counts["test"]),
         train_only=tuple(dataset.classes[index] for index in division.train_only), notes=tuple(dataset.notes),
         folder=loaded.base, test_per_class=entry.test_per_class, skip_corrupt=entry.skip_corrupt,
+        image_shape=dataset.image_shape, own=own,
     )  # fmt: skip
 
 
@@ -286,11 +300,11 @@ def searches(spec: Spec, cells: list[Cell]) -> Iterator[Search]:
         return
     for loss in study.losses:  # So that cells alternate where studies are asked in turn.
         for cell in cells:
-            if loss in {entry.loss for entry in cell.losses}:
-                ranges = study.ranges(LOSSES[loss])
+            entry = next((entry for entry in cell.losses if entry.loss == loss), None)
+            if entry is not None:
                 yield Search(
-                    cell, study_name(spec.name, cell, loss), loss, ranges, study.asks, study.seed,
-                    spec.trial_seeds[0], rungs_of(study, cell.base.recipe),
+                    cell, study_name(spec.name, cell, loss), loss, study.drawn(entry), study.asks, study.seed,
+                    spec.trial_seeds[0], undrawn(entry), rungs_of(study, cell.base.recipe),
                 )  # fmt: skip
 
 

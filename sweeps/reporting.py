@@ -17,6 +17,7 @@ from sweeps.home import Home, write_text
 from sweeps.loss_curves import loss_curves
 from sweeps.plan import Cell, Plan
 from sweeps.results import objective, read_results
+from sweeps.spec.loading import NO_FILE
 from sweeps.state import SweepState
 from sweeps.tracking import git_tags
 from trackers.compare import best
@@ -64,7 +65,7 @@ def report_data(home: Home, plan: Plan, state: SweepState, shown: str) -> Report
         cells=[cell_info(cell) for cell in plan.cells],
         spec_text=plan.text,
         provenance=provenance(home, plan, trials),
-        run_command=f"sweeps run {state.file}",
+        run_command="" if state.file == NO_FILE else f"sweeps run {state.file}",
         ui_command=f"sweeps ui {plan.name}",
         best_file=BEST if winners else None,
         best_command=f"sweeps run {BEST}" if winners else None,
@@ -115,6 +116,7 @@ def provenance(home: Home, plan: Plan, trials: Sequence[TrialResult]) -> dict[st
         or {"commit": "not in a git repository"},
         "package": {"cefl-sweeps": importlib.metadata.version("cefl-sweeps")},
         "data digests": {cell.dataset: cell.base.digest for cell in plan.cells},
+        **({"own parts": parts} if (parts := own_parts(plan)) else {}),
         "recipes": {
             name: ", ".join(
                 f"{key} {value}" for key, value in recipe.as_json().items() if value not in (None, [])
@@ -122,3 +124,8 @@ def provenance(home: Home, plan: Plan, trials: Sequence[TrialResult]) -> dict[st
             for name, recipe in recipes.items()
         },
     }
+
+
+def own_parts(plan: Plan) -> dict[str, str]:
+    """What losses and models of the user's own are known by: the SHA-256 of their file, and their version."""
+    return {path: digest for cell in plan.cells for path, digest in cell.own.digests.items()}

@@ -80,7 +80,7 @@ def conditions(plan: Plan) -> dict[str, Any]:
     for cell in plan.cells:
         values = cell.base.as_json()
         for name in (*PLACES, "loss", "params", "seed"):
-            del values[name]
+            values.pop(name, None)
         recipe = values.pop("recipe")
         shared[cell.name] = values | {f"recipe.{name}": value for name, value in recipe.items()}
     return {"select": plan.spec.select.model_dump(), **shared}

@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cefl.catalog import LOSSES
 from sweeps.conductor import DIVERGED, Live
 from sweeps.entries import entry_of
 from sweeps.errors import EnvironmentProblem
@@ -220,8 +219,8 @@ def shown_in_mlflow(plan: Plan) -> dict[str, str]:
     differing = [
         name for name, values in zip(names, zip(*bases, strict=True), strict=True) if len(set(values)) > 1
     ]
-    losses = {entry.loss for cell in plan.cells for entry in cell.losses}
-    own = sorted({name for loss in losses for name in LOSSES[loss]}, key=lambda name: (name != "gamma", name))
+    params = {name for cell in plan.cells for entry in cell.losses for name in entry.params}
+    own = sorted(params, key=lambda name: (name != "gamma", name))
     select = plan.spec.select
     return experiment_tags(select.metric, SPLIT_NAMES[select.split], [*differing, "loss", *own, "seed"])
 

@@ -12,8 +12,10 @@ from cefl.data.crop_disease import CropDiseaseSource
 from cefl.data.digits import DigitsSource
 from cefl.data.folder import FolderSource, MushroomSource
 from cefl.data.npz import NpzSource
+from cefl.data.own import OwnSource
 from cefl.data.raw import Source
 from cefl.errors import DataError
+from cefl.own import is_path
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ def parse_source(source: str, base: Path | None = None, root: Path | None = None
     """The source that a text names; reads nothing.
 
     Args:
-        source: One of ``SPELLINGS``; ``~`` is the user's folder.
+        source: One of ``SPELLINGS``, or an import path, see `cefl.data.own.OwnSource`; ``~`` is the user's
+            folder.
         base: What a relative path is relative to, by default the working directory.
         root: Folder of the caches, by default the working directory.
 
@@ -61,6 +64,9 @@ def parse_source(source: str, base: Path | None = None, root: Path | None = None
     """
     name, colon, argument = source.strip().partition(":")
     kind = SOURCES.get(name)
+    if kind is None and is_path(source.strip()) and ("." in name or not _close(name)):
+        folders = dict.fromkeys(str(folder.resolve()) for folder in (base or Path.cwd(), Path.cwd()))
+        return OwnSource(source.strip(), tuple(folders))
     if kind is None:
         raise DataError(_unknown(source.strip(), name, argument, base))
     if kind.takes_path and not argument.strip():
@@ -79,10 +85,14 @@ def _absolute(path: str, base: Path | None) -> Path:
         raise DataError(f"path {path!r} cannot be resolved ({error}): write it in full") from error
 
 
+def _close(name: str) -> list[str]:
+    return difflib.get_close_matches(name.lower(), SOURCES, n=1)
+
+
 def _unknown(source: str, name: str, argument: str, base: Path | None) -> str:
     known = ", ".join(f"'{kind.spelling}'" for kind in SOURCES.values())
     message = f"unknown data source {source!r}: the sources are {known}"
-    close = difflib.get_close_matches(name.lower(), SOURCES, n=1)
+    close = _close(name)
     meant = None
     if not argument and source.lower().endswith(".npz"):
         meant = f"npz:{source}"

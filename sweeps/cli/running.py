@@ -60,6 +60,7 @@ def plan(
 ) -> None:
     """Show cells, trials, and what is already done; trains nothing."""
     from sweeps.overview import overview
+    from sweeps.own_parts import check_parts
     from sweeps.plan import build_plan
     from sweeps.preparing import PreparingBar
     from sweeps.spec import load_spec
@@ -68,7 +69,9 @@ def plan(
     place = home_at(home)
     loaded = load_spec(spec)
     place.create()
-    view = overview(extended(place, build_plan(loaded, place.data, name, PreparingBar())), place)
+    built = build_plan(loaded, place.data, name, PreparingBar())
+    check_parts(built, loaded)
+    view = overview(extended(place, built), place)
     if json:
         print_json(view)
         return

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from cefl.catalog import DEPTHS, LOSSES, MODELS, PARAMETERS
+from cefl.catalog import DEPTHS, LOSSES, MODELS
 from cefl.data import parse_source, validation_rule
 from cefl.errors import CeflError
+from cefl.own import is_path
 from cefl.recipes import PRESETS
 from sweeps.errors import Problem, SpecError
-from sweeps.spec.losses import LossEntry, loss_arms
-from sweeps.spec.model import Range, RecipeEntry, Spec, Study
+from sweeps.spec.finding import Found, did_you_mean, duplicates
+from sweeps.spec.loss_checks import check_losses, check_study, explain_loss, explain_parameter
+from sweeps.spec.model import RecipeEntry, Spec
 from sweeps.spec.reading import Document, Path, dotted
 from sweeps.spec.seeds import SeedsApart
-
-Found = tuple[Path, str]
 
 
 def check(document: Document, file: str) -> Spec:
@@ -69,21 +68,6 @@ def explain_all(error: ValidationError, document: Document) -> list[Found]:
     return list(found.items())
 
 
-def did_you_mean(word: object, known: Iterable[str], elsewhere: Mapping[str, str] | None = None) -> str:
-    """``, did you mean 'epochs'?``, or nothing where nothing is near.
-
-    Args:
-        known: What would be right here.
-        elsewhere: What would be right in another place, with that place; a very near word here goes first.
-    """
-    known = list(known)
-    near = difflib.get_close_matches(str(word), known, n=1, cutoff=0.8)
-    near = near or difflib.get_close_matches(str(word), [*known, *(elsewhere or {})], n=1)
-    if not near:
-        return ""
-    return f", did you mean '{near[0] if near[0] in known else (elsewhere or {})[near[0]]}'?"
-
-
 def explain(error: ErrorDetails, document: Document) -> Found:
     """Path and message of one of pydantic's errors, in our words."""
     path = written_path(error["loc"], document)
@@ -125,26 +109,6 @@ def explain(error: ErrorDetails, document: Document) -> Found:
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         return path, f"must be a mapping of {', '.join(known_keys(path))}, but got {value!r}"
     return path, f"{error['msg'][0].lower()}{error['msg'][1:]}, but got {value!r}"
-
-
-def explain_loss(path: Path, value: Any, document: Document) -> Found:
-    """What is wrong with a loss that is none of ours."""
-    written = isinstance(document.at(path), dict)
-    if not isinstance(value, dict):
-        return path, f"must be the name of a loss, or a mapping of loss and its parameters, but got {value!r}"
-    if "loss" not in value:
-        return (*path, "loss"), "is required"
-    loss = value["loss"]
-    message = f"{loss!r} is not one of {', '.join(LOSSES)}{did_you_mean(loss, LOSSES)}"
-    return (*path, "loss") if written else path, message
-
-
-def explain_parameter(name: str, loss: str) -> str:
-    """What is wrong with a parameter that a loss does not have."""
-    own = list(LOSSES[loss])
-    if name in PARAMETERS:
-        return f"{loss} has no {name}; leave it out"
-    return f"unknown key '{name}'" + (did_you_mean(name, own) or f"; {loss} has {', '.join(own) or 'none'}")
 
 
 def written_path(location: Sequence[str | int], document: Document) -> Path:
@@ -243,13 +207,6 @@ def cross_checks(spec: Spec) -> Iterator[Found]:
         )
 
 
-def duplicates(values: Sequence[Any], path: Path) -> Iterator[Found]:
-    """Values that stand twice in a list."""
-    for index, value in enumerate(values):
-        if value in values[:index]:
-            yield (*path, index), f"{value} is listed twice; keep one"
-
-
 def check_seeds(seeds: list[int] | SeedsApart) -> Iterator[Found]:
     """Seeds that stand twice, and pairs that no single number could tell apart."""
     if isinstance(seeds, list):
@@ -264,26 +221,13 @@ def check_seeds(seeds: list[int] | SeedsApart) -> Iterator[Found]:
 def check_models(models: Sequence[str] | None, depths: Sequence[int] | None, at: Path) -> Iterator[Found]:
     """Models and depths that there are none of."""
     for index, model in enumerate(models or []):
-        if model not in MODELS:
+        if model not in MODELS and not is_path(model):
             where = (*at, "model", index) if not at else (*at, "model")
             yield where, f"'{model}' is not one of {', '.join(MODELS)}{did_you_mean(model, MODELS)}"
     for index, depth in enumerate(depths or []):
         if depth not in DEPTHS:
             where = (*at, "depth", index) if not at else (*at, "depth")
             yield where, f"no model has depth {depth}; there are {', '.join(map(str, sorted(DEPTHS)))}"
-
-
-def check_losses(entries: Sequence[LossEntry], at: Path) -> Iterator[Found]:
-    """Arms that stand twice."""
-    seen: dict[tuple[Any, ...], int] = {}
-    for index, entry in enumerate(entries):
-        here: Path = (*at, "losses", index)
-        for arm in loss_arms(entry):
-            label = (entry.loss, *sorted(arm.items()))
-            if label in seen:
-                values = ", ".join(f"{name} {value:g}" for name, value in sorted(arm.items()))
-                yield here, f"the arm {entry.loss} {values or '(no parameters)'} is listed twice; keep one"
-            seen[label] = index
 
 
 def check_source(source: str, path: Path) -> Iterator[Found]:
@@ -301,51 +245,6 @@ def check_rule(rule: Any, path: Path) -> Iterator[Found]:
             validation_rule(rule)
         except CeflError as error:
             yield path, str(error)
-
-
-def check_study(spec: Spec) -> Iterator[Found]:
-    """Searches over losses that the sweep does not have, or over an empty range."""
-    study = spec.study
-    if study is None:
-        return
-    entries = [*(spec.losses or []), *(entry for cell in spec.cells or [] for entry in cell.losses)]
-    listed = {entry.loss for entry in entries}
-    for index, loss in enumerate(study.losses):
-        if loss not in LOSSES:
-            yield (
-                ("study", "losses", index),
-                f"'{loss}' is not one of {', '.join(LOSSES)}{did_you_mean(loss, LOSSES)}",
-            )
-        elif not LOSSES[loss]:
-            yield ("study", "losses", index), f"{loss} has no parameter to search; leave it out"
-        elif loss not in listed:
-            yield ("study", "losses", index), f"{loss} is not among the sweep's `losses`; add it there"
-    yield from duplicates(study.losses, ("study", "losses"))
-    yield from check_ranges(study)
-
-
-def check_ranges(study: Study) -> Iterator[Found]:
-    """Ranges that are empty, leave what their parameter may be, or serve none of the searched losses."""
-    searched = {name for loss in study.losses for name in LOSSES.get(loss, {})}
-    for name, parameter in PARAMETERS.items():
-        interval: Range | None = getattr(study, name)
-        if interval is None:
-            continue
-        here: Path = ("study", name)
-        if not interval.low < interval.high:
-            yield here, f"`low < high` must hold, but got (low={interval.low:g}, high={interval.high:g})"
-        elif not (parameter.allows(interval.low) and parameter.allows(interval.high)):
-            got = f"[{interval.low:g}, {interval.high:g}]"
-            yield here, f"`{parameter.rule(name)}` must hold in the whole range, but got {got}"
-        elif name not in searched:
-            yield here, f"none of {', '.join(study.losses)} has {name}; leave it out"
-    for index, loss in enumerate(study.losses):
-        if LOSSES.get(loss) and not study.ranges(LOSSES[loss]):
-            example = next(iter(LOSSES[loss]))
-            yield (
-                ("study", "losses", index),
-                f"{loss} is searched over no range; give one, such as `{example}`",
-            )
 
 
 def check_recipe(entry: RecipeEntry) -> Iterator[Found]:

@@ -7,10 +7,14 @@ from importlib import resources
 from pathlib import Path
 
 from sweeps.errors import InputError, Problem
-from sweeps.spec.checking import check, did_you_mean
+from sweeps.spec.checking import check
+from sweeps.spec.finding import did_you_mean
 from sweeps.spec.model import Spec
 from sweeps.spec.reading import Document, dotted, read
 from sweeps.spec.reading import Path as Place
+
+NO_FILE = "specification"
+"""What messages call values that were given in Python."""
 
 
 @dataclass(frozen=True)

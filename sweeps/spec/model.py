@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from cefl.catalog import PARAMETERS
+from cefl.catalog import LOSSES, PARAMETERS
 from cefl.data import SPELLINGS
 from cefl.recipes import PRESETS
 from sweeps.spec.block import Block, as_list
 from sweeps.spec.budget import Budget
-from sweeps.spec.losses import LossList
+from sweeps.spec.losses import LossEntry, LossList
 from sweeps.spec.seeds import SeedEntry, fixed, varying
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -67,6 +66,13 @@ class Range(Block):
     high: float = Field(ge=0, allow_inf_nan=False)
 
 
+class AnyRange(Block):
+    """An interval of either sign."""
+
+    low: float = Field(allow_inf_nan=False)
+    high: float = Field(allow_inf_nan=False)
+
+
 Interval = Annotated[Range, BeforeValidator(bounds)]
 
 
@@ -81,6 +87,9 @@ class Study(Block):
     defer: Interval | None = Field(None, description="as beta")
     max_margin: Interval | None = Field(None, description="as beta")
     scale: Interval | None = Field(None, description="as beta")
+    ranges: dict[str, Annotated[AnyRange, BeforeValidator(bounds)]] = Field(
+        {}, description="ranges of parameters of losses of one's own, by name"
+    )
     asks: int = Field(
         ge=1, description="trials that the sampler draws in each study, beyond the listed points"
     )
@@ -104,12 +113,13 @@ class Study(Block):
         description="about one trial in so many goes on, and each comparison comes so many times later",
     )
 
-    def ranges(self, params: Iterable[str]) -> dict[str, tuple[float, float]]:
-        """What is drawn of these parameters, and from where; the others stay at their defaults."""
+    def drawn(self, entry: LossEntry) -> dict[str, tuple[float, float]]:
+        """Parameters of a loss that are drawn, and from where; the others stay at one value."""
         found = {}
-        for name in params:
-            asked: Range | None = getattr(self, name)
-            interval = PARAMETERS[name].search if asked is None else (asked.low, asked.high)
+        for name in entry.params:
+            ours = entry.loss in LOSSES
+            asked: Range | AnyRange | None = getattr(self, name) if ours else self.ranges.get(name)
+            interval = (asked.low, asked.high) if asked else PARAMETERS[name].search if ours else None
             if interval is not None:
                 found[name] = interval
         return found
@@ -213,6 +223,11 @@ class Spec(Block):
     resources: Resources = Resources()
     budget: Budget | None = None  # After the recipe, whose `epochs` is the likelier one to be meant.
     tracking: Tracking = Tracking()
+    code: Annotated[list[str], BeforeValidator(as_list)] = Field(
+        [],
+        description="folders that losses, models and data of one's own are imported from, beside that of this"
+        " file and the current one",
+    )
 
     @property
     def trial_seeds(self) -> list[int]:

@@ -371,6 +371,7 @@ DECISIVE: dict[str, Any] = {
     "digest": "other", "imbalance": 7.0, "order": "descending", "validation": {"unused": 9},
     "model": "resnet14", "pretrained": True, "loss": "cefl2", "params": {"gamma": 1.5}, "seed": 1,
     "precision": "bf16", "recipe": replace(RECIPE, epochs=5), "data_seed": 3, "train_seed": 4,
+    "parts": {"loss": "3f5a"},
 }  # fmt: skip
 RECIPES: dict[str, Any] = {
     "epochs": 5, "batch_size": 17, "learning_rate": 0.06, "momentum": 0.8, "weight_decay": 0.0,
@@ -399,6 +400,9 @@ def test_the_key_is_of_values_not_of_how_they_are_written() -> None:
     whole = replace(CONFIG, imbalance=6, params={"gamma": 1}, recipe=replace(RECIPE, weight_decay=0))
     assert whole.key() == replace(CONFIG, recipe=replace(RECIPE, weight_decay=-0.0)).key()
     assert TrialConfig.from_json(json.loads(json.dumps(CONFIG.as_json()))) == CONFIG
+    own = replace(CONFIG, loss="mine:cold", params={"t": -1.0}, parts={"loss": "3f5a"}, code=("/here",))
+    assert TrialConfig.from_json(json.loads(json.dumps(own.as_json()))) == own
+    assert replace(own, code=("/there",)).key() == own.key()
     natural = replace(CONFIG, imbalance=None)
     assert natural.key() == replace(natural, order="descending").key() != CONFIG.key()
 
@@ -438,6 +442,7 @@ def test_the_key_holds_the_file_of_pretrained_weights_and_the_version_of_an_augm
         ({"params": {"alpha": 1.0}}, "params of cefl are gamma"),
         ({"loss": "cb_focal", "params": {"beta": 1.0}}, r"0 <= params.beta < 1.*'beta': 1.0"),
         ({"loss": "ldam", "params": {"scale": True}}, r"0 < params.scale < inf"),
+        ({"loss": "mine:cold", "params": {"t": math.nan}}, "params are finite numbers"),
         ({"model": "resnet19"}, "resnet19"),
         ({"order": "random"}, "random"),
         ({"precision": "fp16"}, "fp16"),

@@ -10,7 +10,7 @@ import pytest
 from cefl.catalog import LOSSES, PARAMETERS
 from sweeps.errors import InputError, SpecError
 from sweeps.spec import Spec, load_spec, load_text, shipped_specs
-from sweeps.spec.losses import loss_arms
+from sweeps.spec.losses import loss_arms, undrawn
 from sweeps.spec.model import Range, Study
 
 RIGHT = """\
@@ -161,18 +161,68 @@ def test_the_schema_knows_which_loss_has_which_parameter() -> None:
     entries = Spec.model_json_schema()["$defs"]
     found = {
         entry["properties"]["loss"]["const"]: set(entry["properties"]) - {"loss"}
-        for name, entry in entries.items()
-        if name.endswith("Entry") and "loss" in entry["properties"]
+        for entry in entries.values()
+        if "const" in entry["properties"].get("loss", {})
     }
     assert found == {loss: set(params) for loss, params in LOSSES.items()}
 
 
 def test_a_study_has_a_range_for_every_parameter_and_asks_for_those_that_are_searched() -> None:
     assert PARAMETERS.keys() <= Study.model_fields.keys()
+    (entry,) = (
+        load_text(
+            RIGHT.replace("cross_entropy, {loss: cefl, gamma: [1, 2]}", "cb_focal"), "s", Path()
+        ).spec.losses
+        or []
+    )
     study = Study(losses=["cb_focal"], asks=1)
-    assert study.ranges(LOSSES["cb_focal"]) == {"gamma": (0.0, 5.0)}
+    assert study.drawn(entry) == {"gamma": (0.0, 5.0)}
     wide = Study(losses=["cb_focal"], asks=1, beta=Range(low=0.9, high=0.999), gamma=Range(low=1, high=2))
-    assert wide.ranges(LOSSES["cb_focal"]) == {"beta": (0.9, 0.999), "gamma": (1.0, 2.0)}
+    assert wide.drawn(entry) == {"beta": (0.9, 0.999), "gamma": (1.0, 2.0)}
+    assert undrawn(entry) == {"beta": 0.9999, "gamma": 2.0}
+
+
+OWN = "{loss: 'mine.losses:cold', temperature: [2, 1], shift: -1}"
+
+
+def test_a_loss_of_ones_own_has_the_parameters_that_it_lists() -> None:
+    text = RIGHT.replace("cross_entropy, {loss: cefl, gamma: [1, 2]}", OWN)
+    spec = load_text(
+        text + "study: {losses: ['mine.losses:cold'], ranges: {shift: [-2, 2]}, asks: 1}\n", "s", Path()
+    ).spec
+    (entry,) = spec.losses or []
+    assert loss_arms(entry) == [{"temperature": 2.0, "shift": -1.0}, {"temperature": 1.0, "shift": -1.0}]
+    assert spec.study is not None
+    assert spec.study.drawn(entry) == {"shift": (-2.0, 2.0)}
+    assert undrawn(entry) == {"temperature": 2.0, "shift": -1.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("losses: [{loss: 'mine:cold', t: x}]", "losses[0].t: 'x' is not a number"),
+        ("losses: [{loss: 'mine:cold', t: []}]", "losses[0].t: must not be empty"),
+        ("losses: [{loss: 'mine:cold', t: .nan}]", "losses[0].t: must be a finite number, but got nan"),
+        ("losses: ['mine losses:cold']", "'mine losses:cold' is not one of cross_entropy, focal"),
+        (
+            "losses: ['mine:cold']\nstudy: {losses: ['mine:cold'], asks: 1}",
+            "study.losses[0]: mine:cold lists no parameter to search; list one with a value in `losses`",
+        ),
+        (
+            "losses: [{loss: 'mine:cold', t: 1}]\nstudy: {losses: ['mine:cold'], asks: 1}",
+            "mine:cold is searched over no range; give one, such as `ranges: {t: [LOW, HIGH]}`",
+        ),
+        (
+            "losses: [{loss: 'mine:cold', t: 1}]\n"
+            "study: {losses: ['mine:cold'], ranges: {t: [0, 1], s: [0, 1]}, asks: 1}",
+            "study.ranges.s: none of mine:cold has s; leave it out",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_loss_of_ones_own_is_told(change: str, expected: str) -> None:
+    found = problems(f"name: s\ndata: digits\ndepth: 8\n{change}\n")
+    assert any(expected in line for line in found), found
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,124 @@
+"""What the functions of `sweeps` do; the commands print the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sweeps.conductor import Conductor, Live
+from sweeps.driver import EXECUTORS, Display, Options, Outcome, run_sweep
+from sweeps.errors import InputError
+from sweeps.home import Home
+from sweeps.overview import sweep_status
+from sweeps.results import objective, read_results
+from sweeps.spec import LoadedSpec, Spec, load_spec
+from sweeps.spec.checking import check
+from sweeps.spec.loading import NO_FILE
+from sweeps.spec.reading import Document
+from sweeps.state import stored_plan
+from trackers.compare import best as best_arms
+
+AnySpec = str | Path | Mapping[str, Any] | Spec
+
+
+class Silent:
+    """Shows nothing."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def preparing(self, source: str, done: int, total: int) -> None:
+        """Nothing."""
+
+    @contextmanager
+    def running(self, conductor: Conductor, slots: int) -> Iterator[None]:
+        """Nothing."""
+        yield
+
+    def started(self, live: Live) -> None:
+        """Nothing."""
+
+    def row(self, live: Live, row: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def ended(self, live: Live, state: str, reason: str | None, origin: str | None) -> None:
+        """Nothing."""
+
+
+def loaded(spec: AnySpec) -> LoadedSpec:
+    """The specification in any of its forms, checked.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    if isinstance(spec, str | Path):
+        return load_spec(str(spec))
+    values = spec.model_dump(mode="json", exclude_unset=True) if isinstance(spec, Spec) else plain(spec)
+    document = Document(values)
+    checked = check(document, NO_FILE)
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return LoadedSpec(checked, text, NO_FILE, Path.cwd(), document)
+
+
+def plain(value: Any) -> Any:
+    """Mappings, lists and plain values, as YAML has them.
+
+    Raises:
+        InputError: On anything else.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | range):
+        return [plain(each) for each in value]
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or type(value) in (str, int, float, bool):
+        return value
+    raise InputError(f"{NO_FILE}: holds text, numbers, lists and mappings, but got {value!r}")
+
+
+def options(
+    name: str | None, executor: str, offline: bool, fresh: bool, concurrent: int | None, asks: int | None
+) -> Options:
+    """Options that a command would take.
+
+    Raises:
+        InputError: If there is no such executor.
+    """
+    if executor not in EXECUTORS:
+        raise InputError(f"executor: '{executor}' is not one of {', '.join(EXECUTORS)}")
+    return Options(name, executor, offline, fresh, concurrent, asks)
+
+
+def run(spec: AnySpec, home: str | Path | None, chosen: Options, progress: bool) -> Outcome:
+    """See `sweeps.run`."""
+    given = loaded(spec)
+    display: Display = Silent()
+    if progress:
+        from sweeps.display import TerminalDisplay
+
+        display = TerminalDisplay(given.spec)
+    return run_sweep(given, Home.at(home), chosen, display)
+
+
+def status(name: str, home: str | Path | None) -> dict[str, Any]:
+    """See `sweeps.status`."""
+    return sweep_status(Home.at(home), name)
+
+
+def trials(name: str, home: str | Path | None) -> list[dict[str, Any]]:
+    """See `sweeps.trials`."""
+    place = Home.at(home)
+    return [trial.as_json() for trial in read_results(place, stored_plan(place, name))]
+
+
+def best(name: str, home: str | Path | None) -> list[dict[str, Any]]:
+    """See `sweeps.best`."""
+    place = Home.at(home)
+    built = stored_plan(place, name)
+    arms = best_arms(read_results(place, built, histories=False), objective(built))
+    return [arm.as_json() for arm in arms]

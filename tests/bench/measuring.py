@@ -137,7 +137,7 @@ def timed(call: Callable[[], object], repetitions: int) -> list[float]:
 
 
 def run(
-    *command: object, timeout: float = 600, code: int = 0, env: Mapping[str, str] | None = None
+    *command: object, timeout: float = 600, code: int = 0, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """``python COMMAND`` in a process group of its own; nothing of it is left when it ends or takes too long.
 
@@ -147,7 +147,7 @@ def run(
     """
     with subprocess.Popen(
         [sys.executable, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True, env={**os.environ, **(env or {})},
+        start_new_session=True, cwd=cwd,
     ) as process:  # fmt: skip
         try:
             out, err = process.communicate(timeout=timeout)

@@ -102,7 +102,7 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
         plan = extended(home, plan) if options.asks is None else extend(home, plan, options.asks)
         verify_data(plan)
         if first and not options.offline:
-            check_tracking(plan)
+            check_tracking(plan, home)
         rungs = {search.study: search.rungs for search in plan.searches}
         ledger = opened.enter_context(closing(Ledger(home, name, rungs)))
         tracking = Tracking(plan, home, ledger)

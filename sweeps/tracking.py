@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from sweeps.ledger import Ledger
 from sweeps.plan import Plan
 from sweeps.results import describe, outcome
 from sweeps.tracking_log import read_tracking
-from trackers.connection import check, initialise, masked
+from trackers.connection import check, initialise, load, masked, sqlite_file
 from trackers.errors import TrackingError
 from trackers.records import CONFUSION, run_of
 from trackers.shared_view import experiment_tags
@@ -55,15 +56,14 @@ class Tracking:
                 plan.name,
                 home.artifacts / plan.name if self.local else None,
                 shown_in_mlflow(plan),
+                partial(initialise_local, home) if self.local else None,
             )
         except TrackingError as error:
             raise EnvironmentProblem(str(error)) from None
 
     def start(self) -> None:
         """Begin to write, first of all what an earlier run could not."""
-        if self.local:
-            with self.home.initialising():
-                initialise(self.uri)
+        load()  # Here, since imports in two threads at once may get in each other's way.
         self.writer.start()
         select = self.plan.spec.select
         tags = {
@@ -195,17 +195,18 @@ class Tracking:
                     self.known[tracked.ref] = value
 
 
-def check_tracking(plan: Plan) -> None:
-    """See that the tracking server that a specification names answers.
+def check_tracking(plan: Plan, home: Home) -> None:
+    """See that the tracking server that a specification names answers, or that the home's database opens.
 
     Raises:
         EnvironmentProblem: If it does not.
     """
-    uri = plan.spec.tracking.uri
-    if uri is None:
-        return
+    uri, file = plan.spec.tracking.uri, sqlite_file(home.mlflow_uri)
     try:
-        check(uri)
+        if uri is not None:
+            check(uri)
+        elif file is not None and file.exists():
+            initialise_local(home)
     except TrackingError as error:
         raise EnvironmentProblem(
             f"{error}; or run without it (--offline): a later `sweeps run` writes what is missing"
@@ -223,6 +224,12 @@ def shown_in_mlflow(plan: Plan) -> dict[str, str]:
     own = sorted(params, key=lambda name: (name != "gamma", name))
     select = plan.spec.select
     return experiment_tags(select.metric, SPLIT_NAMES[select.split], [*differing, "loss", *own, "seed"])
+
+
+def initialise_local(home: Home) -> None:
+    """Create or migrate the home's own database; only one process may do that at a time."""
+    with home.initialising():
+        initialise(home.mlflow_uri)
 
 
 def git_tags() -> dict[str, str | None]:

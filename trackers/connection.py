@@ -75,13 +75,13 @@ def connect(uri: str) -> MlflowClient:
 
     The first client of a fresh database creates its tables: see `initialise`.
     """
-    _quieten()
+    load()
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=resolved(uri))
 
 
-def _quieten() -> None:
+def load() -> None:
     """Import MLflow with our `ENVIRONMENT` and no log lines; ``MLFLOW_LOGGING_LEVEL`` brings them back."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -120,7 +120,7 @@ def check(uri: str, timeout: float = 10.0) -> None:
         TrackingUnavailable: With the address and the next step.
     """
     uri = resolved(uri)
-    _quieten()  # the import is not on the clock
+    load()  # the import is not on the clock
     failure = [f"no answer within {timeout:g} s"]
 
     def ask() -> None:

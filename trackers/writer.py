@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -55,6 +55,7 @@ class RunWriter:
         artifact_root: Where a new experiment keeps its artifacts: a folder or an address. By default
             ``artifacts`` beside a local database, and the server's choice otherwise.
         experiment_tags: Tags that the experiment shall carry.
+        prepare: Called by the writer's thread before it connects; what it raises is an outage.
 
     Raises:
         TrackingError: If ``uri`` is no address of a server or database.
@@ -62,12 +63,13 @@ class RunWriter:
 
     def __init__(
         self, uri: str | Path, experiment: str, sweep: str, artifact_root: str | Path | None = None,
-        experiment_tags: Mapping[str, str] | None = None,
+        experiment_tags: Mapping[str, str] | None = None, prepare: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         self.uri = connection.resolved(uri)
         self.experiment = experiment
         self.sweep = sweep
         self._experiment_tags = dict(experiment_tags or {})
+        self._prepare = prepare
         self._artifact_root = connection.artifact_root(self.uri, artifact_root)
         self._entries: dict[str, Entry] = {}
         self._parent: str | None = None
@@ -274,6 +276,8 @@ class RunWriter:
         if self._runs is None:
             from trackers.runs import Runs
 
+            if self._prepare is not None:
+                self._prepare()
             client = connection.connect(self.uri)
             found = connection.experiment_id(
                 client, self.experiment, self._artifact_root, self._experiment_tags

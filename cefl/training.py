@@ -25,6 +25,7 @@ from cefl import augment
 from cefl.catalog import PRECISIONS
 from cefl.errors import CeflError
 from cefl.imagenet import imagenet, imagenet_draws
+from cefl.memory import keep_freed_memory
 from cefl.metrics import classification_metrics
 from cefl.recipes import Recipe
 
@@ -269,6 +270,8 @@ def fit(
 ) -> Fit:  # fmt: skip
     """Train ``model`` by ``recipe``; nothing happens until the result is iterated.
 
+    On a CPU the process keeps freed memory from then on, see `cefl.memory`.
+
     Args:
         model: Maps float32 ``(N, C, H, W)`` to logits ``(N, classes)``.
         loss: Called with float32 logits and int64 targets; returns the mean over the batch in nats. One with
@@ -294,6 +297,8 @@ def fit(
             " choose a smaller batch_size or a smaller imbalance"
         )
     device = torch.device(device)
+    if device.type == "cpu":
+        keep_freed_memory()
     run = Fit(
         model, loss, train, recipe, seed=seed, mean=mean, std=std, each_epoch=each_epoch or {},
         last_epoch=last_epoch or {}, device=device, precision=resolve_precision(precision, device),

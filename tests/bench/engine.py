@@ -5,15 +5,16 @@
     uv run python tests/bench/engine.py --data cifar10.npz --model resnet20 --images 2000 --epochs 20 \\
         --test 10000 --equivalence 10
 
-The first prints images/s of the training pass, one epoch of each way in turn, so that a busy machine slows
-all alike, and ratios of repetitions side by side. The plain loop is that of `plain_loop`: float32, in
-PyTorch's own layout and in channels-last. On the CPU a training has one thread unless --threads says
-otherwise; the plain loop has its workers besides. The second is the target of an H100: 100 epochs of a long
-tail at 100, evaluation each epoch included.
+The first prints images/s of the training pass, each way in a process of its own, an epoch of each in turn,
+so that a busy machine slows all alike, and ratios of repetitions side by side. The plain loop is that of
+`plain_loop`: float32, in PyTorch's own layout and in channels-last. On the CPU a training has one thread
+unless --threads says otherwise; the plain loop has its workers besides. The second is the target of an
+H100: 100 epochs of a long tail at 100, evaluation each epoch included.
 
 The third asks whether the final accuracies are equivalent: both train with as many seeds, in pairs, and two
 one-sided t-tests follow (margin: 1 point). Results are kept in --state, so the same command goes on. The
-number of seeds is to be chosen before the test is looked at: the power of a few seeds says how many it takes.
+number of seeds is to be chosen before the test is looked at: the power of a few seeds says how many it
+takes.
 
 --data is an NPZ in the layout of MedMNIST, of RGB images; without it, scikit-learn's digits enlarged to 32
 px.
@@ -23,15 +24,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from equivalence import equivalence
 from measuring import Bench
@@ -52,6 +57,7 @@ OPTIONS = {
 QUICK = {
     "model": "resnet8", "images": 200, "imbalance": 1.0, "batch": 20, "epochs": 4, "test": 200, "workers": 1,
 }  # fmt: skip
+WAYS = ("engine", "plain loop", "plain loop, channels-last")
 POINT = 0.01
 CPU_TARGET, GPU_TARGET = 2.2, 45.0
 """Times as fast as the plain loop with bf16; seconds for 100 epochs."""
@@ -141,17 +147,14 @@ def plain(options: Any, data: Data, recipe: Recipe, seed: int = 0, channels_last
     )  # fmt: skip
 
 
-def engine_epochs(options: Any, data: Data, recipe: Recipe) -> Iterator[tuple[float, float]]:
-    """Seconds of the training pass, and of the epoch with its evaluation."""
-    for result in engine(options, data, recipe):
-        yield len(data.labels) / result.images_per_second, result.seconds
-
-
-def plain_epochs(
-    options: Any, data: Data, recipe: Recipe, channels_last: bool
-) -> Iterator[tuple[float, float]]:
-    """As `engine_epochs`, by the plain loop."""
-    loop = plain(options, data, recipe, channels_last=channels_last)
+def epochs_of(way: str, options: Any, recipe: Recipe) -> Iterator[tuple[float, float]]:
+    """Seconds of the training pass, and of the whole epoch with its evaluation."""
+    data = read(options)
+    if way == "engine":
+        for result in engine(options, data, recipe):
+            yield len(data.labels) / result.images_per_second, result.seconds
+        return
+    loop = plain(options, data, recipe, channels_last="channels-last" in way)
     while True:
         seconds, begin = loop.epoch(), time.perf_counter()
         if options.test:
@@ -159,33 +162,68 @@ def plain_epochs(
         yield seconds, seconds + time.perf_counter() - begin
 
 
+def serve(way: str, options: Any, recipe: Recipe, asked: Connection) -> None:
+    """Train an epoch whenever a message comes; ends when there are no more."""
+    torch.set_num_threads(options.threads)
+    epochs = epochs_of(way, options, recipe)
+    with suppress(EOFError, KeyboardInterrupt):
+        while True:
+            asked.recv()
+            asked.send(next(epochs))
+
+
+@contextmanager
+def apart(way: str, options: Any, recipe: Recipe) -> Iterator[Connection]:
+    """A process for one way, so that what the engine sets for its process serves no other."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(way, options, recipe, theirs))
+    process.start()
+    theirs.close()
+    try:
+        yield ours
+    finally:
+        ours.close()
+        process.join(20)
+        if process.is_alive():
+            kill_tree(process.pid)
+
+
+def kill_tree(pid: int) -> None:
+    """A process that does not end, with its loaders."""
+    with suppress(psutil.NoSuchProcess):
+        for each in (*psutil.Process(pid).children(recursive=True), psutil.Process(pid)):
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+
+
 def speed(bench: Bench, options: Any) -> None:
     """Images/s of all ways, and their ratios."""
-    data = read(options)
+    images = len(read(options).labels)
     # Long enough for the first epoch, which warms up; the schedule does not matter here.
     recipe = recipe_of(options, max(options.epochs, bench.repetitions + 1))
-    ways = {
-        "engine": engine_epochs(options, data, recipe),
-        "plain loop": plain_epochs(options, data, recipe, channels_last=False),
-        "plain loop, channels-last": plain_epochs(options, data, recipe, channels_last=True),
-    }
-    passes: dict[str, list[float]] = {name: [] for name in ways}
-    epochs: dict[str, list[float]] = {name: [] for name in ways}
-    for repetition in range(bench.repetitions + 1):
-        for name, way in ways.items():
-            pass_seconds, epoch_seconds = next(way)
-            if repetition:
-                passes[name].append(pass_seconds)
-                epochs[name].append(epoch_seconds)
-    for name, seconds in passes.items():
-        bench.add(f"{name}, training, images/s", [len(data.labels) / each for each in seconds], "/s")
+    passes: dict[str, list[float]] = {way: [] for way in WAYS}
+    epochs: dict[str, list[float]] = {way: [] for way in WAYS}
+    with ExitStack() as stack:
+        processes = {way: stack.enter_context(apart(way, options, recipe)) for way in WAYS}
+        for repetition in range(bench.repetitions + 1):
+            for way, asked in processes.items():
+                asked.send("next")
+                pass_seconds, epoch_seconds = asked.recv()
+                if repetition:
+                    passes[way].append(pass_seconds)
+                    epochs[way].append(epoch_seconds)
+        for asked in processes.values():
+            asked.close()  # All end at the same time.
+    for way in WAYS:
+        bench.add(f"{way}, training, images/s", [images / each for each in passes[way]], "/s")
         if options.test:
-            bench.add(f"{name}, an epoch with evaluation", epochs[name], "s")
+            bench.add(f"{way}, an epoch with evaluation", epochs[way], "s")
     on_cpu = options.device == "cpu" and bench.conditions["precision"] == "bf16"
-    for name in ("plain loop", "plain loop, channels-last"):
-        ratios = [theirs / ours for ours, theirs in zip(passes["engine"], passes[name], strict=True)]
-        target = CPU_TARGET if on_cpu and name == "plain loop" and not bench.quick else None
-        bench.add(f"engine over {name}", ratios, "x", at_least=target)
+    for way in WAYS[1:]:
+        ratios = [theirs / ours for ours, theirs in zip(passes["engine"], passes[way], strict=True)]
+        target = CPU_TARGET if on_cpu and way == "plain loop" and not bench.quick else None
+        bench.add(f"engine over {way}", ratios, "x", at_least=target)
     if options.device != "cpu" and options.test:
         hundred = [100 * each for each in epochs["engine"]]
         bench.add(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -97,6 +98,7 @@ def loss_params(options: argparse.Namespace) -> dict[str, float]:
 def configure(options: argparse.Namespace) -> TrialConfig:
     """The trial that the options describe; prepares the data."""
     folder = data.prepare(options.dataset, options.cache, skip_corrupt=options.skip_corrupt)
+    data.verify(folder)
     dataset = data.open_dataset(folder)
     rule = data.resolve_validation(
         options.validation, dataset.counts["train"], options.imbalance, dataset.validation is not None
@@ -135,8 +137,9 @@ def chosen_model(options: argparse.Namespace) -> str | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 when the model was trained, 2 on wrong input, 130 when interrupted."""
+    """Run the command; 0 when the model was trained, 2 on wrong input, 130 and 143 when interrupted."""
     options = parser().parse_args(arguments)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # So that nothing half-written stays.
     try:
         config = configure(options)
         from cefl.trial import run_trial  # After the options are known to be right: torch takes seconds.
@@ -157,6 +160,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on", file=sys.stderr)
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if not options.json:
         print_final(row)
     return 0

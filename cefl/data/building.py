@@ -143,11 +143,16 @@ def _list(images: Sequence[UnreadableImage], path: Path) -> bool:
     return True
 
 
-def is_current(target: Path, fingerprint: str) -> bool:
-    """Whether a complete cache of this version, made from the source as it is now, is there."""
+def is_current(target: Path, fingerprint: str | None) -> bool:
+    """Whether a complete cache of this version, made from the source as it is now, is there.
+
+    Args:
+        target: Its folder.
+        fingerprint: Of the source as it is now; ``None`` where it is gone, so that any cache of it serves.
+    """
     try:
         meta = read_meta(target)
-        if meta.version != VERSION or meta.fingerprint != fingerprint:
+        if meta.version != VERSION or fingerprint not in (None, meta.fingerprint):
             return False
         open_dataset(target)
     except DataError:

@@ -1,6 +1,6 @@
 """From a source to its cache.
 
-The cache is found again as long as the source is unchanged:
+The cache is found again as long as the source is unchanged, or gone:
 
     <root>/<name>-<8 hex digits>/meta.json
                                  train/images.npy  train/labels.npy   (val/ and test/ likewise)
@@ -51,6 +51,8 @@ def prepare(
     root = Path(root).expanduser().absolute()
     origin = parse_source(source, base, root)
     target = _target(origin, root, test_per_class, skip_corrupt)
+    if not origin.is_there() and is_current(target, None):
+        return target
     fingerprint = origin.fingerprint()
     if not is_current(target, fingerprint):
         build(origin, target, fingerprint, test_per_class, skip_corrupt, progress)
@@ -74,6 +76,8 @@ def is_prepared(
     root = Path(root).expanduser().absolute()
     origin = parse_source(source, base, root)
     target = _target(origin, root, test_per_class, skip_corrupt)
+    if not origin.is_there():
+        return target if is_current(target, None) else None
     return target if is_current(target, origin.fingerprint()) else None
 
 

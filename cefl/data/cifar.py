@@ -48,6 +48,9 @@ class CifarSource:
     def identity(self) -> str:
         return self.name
 
+    def is_there(self) -> bool:
+        return True
+
     def fingerprint(self) -> str:
         return f"MD5 {ARCHIVES[self.name][1]}"
 

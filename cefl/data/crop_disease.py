@@ -67,6 +67,9 @@ class CropDiseaseSource:
     def identity(self) -> str:
         return f"crop-disease:{self.path}"
 
+    def is_there(self) -> bool:
+        return self.path.exists()
+
     def fingerprint(self) -> str:
         listing, notes = self._listing()
         return fingerprint(listing, *(note.encode() for note in notes))

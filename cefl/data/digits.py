@@ -23,6 +23,9 @@ class DigitsSource:
     identity: str = "digits"
     name: str = "digits"
 
+    def is_there(self) -> bool:
+        return True
+
     def fingerprint(self) -> str:
         return f"scikit-learn {metadata.version('scikit-learn')}"
 

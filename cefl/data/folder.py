@@ -37,6 +37,9 @@ class FolderSource:
     def name(self) -> str:
         return self.path.name
 
+    def is_there(self) -> bool:
+        return self.path.exists()
+
     def fingerprint(self) -> str:
         return fingerprint(self._listing())
 
@@ -59,6 +62,9 @@ class MushroomSource:
     @property
     def identity(self) -> str:
         return f"mushroom:{self.path}"
+
+    def is_there(self) -> bool:
+        return self.path.exists()
 
     def fingerprint(self) -> str:
         return fingerprint(self._listing())

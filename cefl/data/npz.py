@@ -43,6 +43,9 @@ class NpzSource:
     def name(self) -> str:
         return self.path.stem
 
+    def is_there(self) -> bool:
+        return self.path.exists()
+
     def fingerprint(self) -> str:
         try:
             status = self.path.stat()

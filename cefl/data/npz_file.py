@@ -23,8 +23,8 @@ from cefl.errors import DataError
 BLOCK_BYTES = 1 << 24
 """How many bytes of images are in memory at a time."""
 
-DAMAGE = (OSError, ValueError, EOFError, RuntimeError, zlib.error)
-"""What zipfile and numpy raise on files that are damaged, encrypted or compressed in an unknown way."""
+DAMAGE = (OSError, ValueError, EOFError, RuntimeError, MemoryError, zlib.error)
+"""What zipfile and numpy raise on files that are damaged, encrypted, compressed in an unknown way, or lie."""
 
 HEADER_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 

@@ -43,6 +43,9 @@ class OwnSource:
     def name(self) -> str:
         return self.path.replace(":", ".")
 
+    def is_there(self) -> bool:
+        return True  # its identity is of the module, so that without one there is nothing to look for
+
     def fingerprint(self) -> str:
         return find(self.path, self.folders).digest
 

@@ -102,6 +102,9 @@ class Source(Protocol):
     def name(self) -> str:
         """Short name for people."""
 
+    def is_there(self) -> bool:
+        """Whether there is anything to read; a complete cache serves without it."""
+
     def fingerprint(self) -> str:
         """Something cheap to compute that changes whenever the source does."""
 

@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from cefl.data import folder, prepare
+from cefl.data.folder import GENERA
+from cefl.errors import UnreadableImages
 from cefl.recipes import PRESETS
-from cefl.train import main
+from cefl.train import configure, main, parser
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGITS = ["--dataset", "digits", "--imbalance", "20", "--model", "resnet8", "--device", "cpu"]
@@ -197,3 +201,34 @@ def test_the_package_works_without_what_only_sweeps_and_trackers_need(tmp_path: 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["epoch"] == 1
+
+
+def test_a_published_set_brings_its_recipe_and_unreadable_images_can_be_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "MUSHROOM_TEST", 2)
+    for genus in GENERA:
+        (tmp_path / "m" / genus).mkdir(parents=True)
+        for number in range(4):
+            (tmp_path / "m" / genus / f"{number}.png").symlink_to(tmp_path / "one.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "one.png")
+    (tmp_path / "m" / "Boletus" / "bad.png").write_bytes(b"")
+    arguments = ["--dataset", f"mushroom:{tmp_path / 'm'}", "--cache", str(tmp_path / "cache")]
+    with pytest.raises(UnreadableImages, match="class 'Boletus', Boletus/bad.png: empty file"):
+        configure(parser().parse_args(arguments))
+    config = configure(parser().parse_args([*arguments, "--skip-corrupt"]))
+    assert config.recipe == PRESETS["mushroom"]
+    assert config.model == "resnet18"
+
+
+def test_a_cache_that_is_not_what_was_written_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = prepare("digits", tmp_path / "cache") / "test" / "images.npy"
+    images = bytearray(path.read_bytes())
+    images[-9] ^= 1
+    path.write_bytes(images)
+    where = ["--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
+    assert main([*DIGITS, "--epochs", "1", *where]) == 2
+    assert "delete this folder and prepare the source again" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

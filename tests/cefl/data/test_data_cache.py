@@ -391,3 +391,16 @@ def test_importing_and_asking_costs_neither_torch_nor_sklearn_nor_pillow(tmp_pat
     )
     child = run_python(code, tmp_path)
     assert child.communicate(timeout=60) == ("[]\n", "")
+
+
+def test_a_complete_cache_serves_when_its_source_is_gone(tmp_path: Path, write_npz: WriteNpz) -> None:
+    path = write_npz()
+    folder = prepare(f"npz:{path}", tmp_path / "data")
+    path.unlink()
+    assert is_prepared(f"npz:{path}", tmp_path / "data") == folder
+    assert prepare(f"npz:{path}", tmp_path / "data") == folder
+    verify(folder)
+    (folder / "test" / "labels.npy").unlink()
+    assert is_prepared(f"npz:{path}", tmp_path / "data") is None
+    with pytest.raises(DataError, match="cannot be read"):
+        prepare(f"npz:{path}", tmp_path / "data")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.lib import format as npy
 
 from cefl.data import open_dataset, prepare
 from cefl.data.npz_file import BLOCK_BYTES
@@ -259,3 +262,14 @@ def test_the_real_cifar_10_images_become_a_cache(tmp_path: Path) -> None:
     assert dataset.counts == {"train": (800, 800), "test": (200, 200)}
     assert all(0.4 < mean < 0.6 for mean in dataset.mean)
     assert all(0.2 < std < 0.3 for std in dataset.std)
+
+
+def test_headers_that_promise_more_than_any_memory_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "lies.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for key, kind, shape in (("images", "|u1", (10**15, 4, 4)), ("labels", "<i8", (10**15,))):
+            header = io.BytesIO()
+            npy.write_array_header_1_0(header, {"descr": kind, "fortran_order": False, "shape": shape})
+            archive.writestr(f"train_{key}.npy", header.getvalue())
+    with pytest.raises(DataError, match="is not an NPZ file, or is damaged"):
+        prepare(f"npz:{path}", tmp_path / "data")

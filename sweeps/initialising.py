@@ -82,9 +82,10 @@ def choices(dataset: Dataset) -> Fit:
         trained = sum(counts)
     else:
         trained = len(data.split(dataset, ratio, "ascending", rule, 0).train)
-    standard = PRESETS[preset_for(size, dataset.source)].batch_size
+    recipe = PRESETS[preset_for(size, dataset.source)]
+    standard, seen = recipe.batch_size, recipe.image_size or size
     batch = None if trained >= 4 * standard else max(1, min(standard, trained // 4))
-    model = "resnet8" if size <= 16 else "resnet20" if size <= 64 else "resnet18"
+    model = "resnet8" if seen <= 16 else "resnet20" if seen <= 64 else "resnet18"
     written = json.dumps(rule.as_json()).replace('"', "")
     return Fit("natural" if ratio is None else f"{ratio:g}", written, model, batch)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TILE = 64
 """Pixels a side of a sample; smaller images are enlarged by a whole number, larger ones reduced."""
 
-GAP, LABEL, LETTERS = 4, 210, 26
+GAP, LABEL, LETTERS = 4, 256, 34
 TEXT_SIZE = 13
 
 

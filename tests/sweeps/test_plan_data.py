@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cefl.data import SPELLINGS
+from cefl.data import SPELLINGS, open_dataset, prepare
 from cefl.data.folder import GENERA
 from sweeps.errors import ENVIRONMENT, WRONG_INPUT, DataNotThere, SpecError
+from sweeps.initialising import specification
 from sweeps.plan import Plan, build_plan
 from sweeps.spec import load_text
 
@@ -59,6 +60,14 @@ def test_the_preset_of_a_published_set_is_used_for_it(tmp_path: Path) -> None:
     (tmp_path / "mushroom").rename(tmp_path / "photos")
     (cell,) = planned(tmp_path, "folder:photos").cells
     assert cell.base.recipe.image_size is None, "by the size of the images"
+
+
+def test_a_first_specification_fits_a_published_set(tmp_path: Path) -> None:
+    write_photos(tmp_path / "mushroom", GENERA)
+    folder = prepare(f"mushroom:{tmp_path / 'mushroom'}", tmp_path / "data", test_per_class=1)
+    text = specification(open_dataset(folder), "mushroom:mushroom")
+    assert "  preset: mushroom\n  epochs: 100 " in text
+    assert "model: [resnet18]" in text, "the recipe shows it 224 pixels"
 
 
 def test_damaged_images_refuse_a_plan_unless_they_are_to_be_left_out(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ class InlineExecutor:
 
         from cefl.trial import run_trial
 
+        before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         error, retry = None, True
         try:
@@ -45,6 +46,8 @@ class InlineExecutor:
             error, retry = str(problem), False
         except Exception as problem:
             error = "".join(traceback.format_exception(problem))
+        finally:  # Whoever trains next in this process has their own number, and so their own rounding.
+            torch.set_num_threads(before)
         conductor.ended(assignment.ref, error, retry)
 
     def interrupt(self) -> None:

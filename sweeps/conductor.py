@@ -79,6 +79,7 @@ class Conductor:
         self.live: dict[str, Live] = {}
         self.stopping = False
         self.trained: list[Live] = []
+        self.stopped_early = 0
         ledger.close_unfinished_asks()
         rows = [row for row in ledger.rows() if "key" in row.attrs]
         self.states = Counter(row.state for row in asked_for(plan, rows))
@@ -316,6 +317,7 @@ class Conductor:
     def _prune(self, live: Live, reason: str) -> None:
         self.ledger.prune(live.entry, reason)
         self.states["pruned"] += 1
+        self.stopped_early += 1
         self._settle(live, None)
         self._forget_checkpoints(live)
         self._watch_end(live, "pruned", reason)

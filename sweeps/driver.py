@@ -82,6 +82,7 @@ class Outcome:
     tracking_problem: str | None
     trained: int
     reason: str | None = None
+    stopped_early: int = 0
 
 
 def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display) -> Outcome:
@@ -131,8 +132,10 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
         finally:
             clock.write(state, reason)
         repeated = compare_fresh(ledger, home) if options.fresh else []
-        trained = len(conductor.trained)
-        return Outcome(plan, state, code, report, repeated, tracking.problem, trained, reason)
+        return Outcome(
+            plan, state, code, report, repeated, tracking.problem, len(conductor.trained), reason,
+            conductor.stopped_early,
+        )  # fmt: skip
 
 
 def check_gpus(loaded: LoadedSpec) -> None:

@@ -156,8 +156,9 @@ def run(
         print_repeated(outcome.repeated)
     at = "" if home is None else f" --home {home}"
     call = "uv run sweeps" if "UV_RUN_RECURSION_DEPTH" in os.environ else "sweeps"  # As this one was called.
+    stopped = f", {outcome.stopped_early} more stopped early" if outcome.stopped_early else ""
     lines = {
-        "trained now": f"{outcome.trained} trials; sweep {outcome.plan.name} is {outcome.state}",
+        "trained now": f"{outcome.trained} trials{stopped}; sweep {outcome.plan.name} is {outcome.state}",
         "budget": outcome.reason and f"{outcome.reason}; with a larger one the same command goes on",
         "report": str(outcome.report) if outcome.report else None,
         "run the best": f"{call} run {outcome.report.parent / 'best.yaml'}{at}" if outcome.report else None,

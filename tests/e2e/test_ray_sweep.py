@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ import pytest
 from mlflow_server import Server, free_port
 
 from sweeps.home import Home
-from sweeps.snapshot import read_ledger
+from sweeps.snapshot import LedgerRow, read_ledger
 from trackers import connection
 from trackers.readback import read_mlflow
 
@@ -117,6 +118,38 @@ def test_an_interrupt_ends_in_order_and_the_same_command_goes_on(small_spec: Pat
     assert all(after[key][: len(rows)] == rows for key, rows in before.items()), "no row is rewritten"
     assert [len(rows) for rows in after.values()] == [120] * 3
     assert [row.state for row in read_ledger(Home(home).optuna_url, "small")] == ["complete"] * 3
+
+
+def test_a_search_on_ray_that_is_killed_stops_the_same_trials_as_one_that_is_not(
+    small_spec: Path, tmp_path: Path
+) -> None:
+    text = small_spec.read_text().replace("epochs: 2", "epochs: 6")
+    small_spec.write_text(text + "study: {losses: cefl, asks: 5, grace: 2, prune: all}\n")
+    killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
+    assert sweeps("run", small_spec, "--home", undisturbed, "--executor", "inline").returncode == 0
+    driver = subprocess.Popen(
+        command("run", small_spec, "--home", killed, "--concurrent", "1"), stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not any(row.state == "pruned" for row in ledger(killed)):
+        assert driver.poll() is None, "the driver ended by itself"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    family = [driver, *psutil.Process(driver.pid).children(recursive=True)]
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    driver.wait()
+    assert len(ledger(killed)) < 8, "killed in the middle"
+    assert sweeps("run", small_spec, "--home", killed, "--executor", "inline").returncode == 0
+    assert [(row.attrs["key"], row.state) for row in ledger(killed)] == [
+        (row.attrs["key"], row.state) for row in ledger(undisturbed)
+    ]
+    assert numbers(killed) == numbers(undisturbed)
+
+
+def ledger(home: Path) -> list[LedgerRow]:
+    return read_ledger(Home(home).optuna_url, "small")
 
 
 def test_a_tracker_that_does_not_answer_is_told_before_anything_starts(

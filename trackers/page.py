@@ -13,6 +13,7 @@ from trackers.figure_style import loss_styles
 from trackers.markup import environment, inline, page_script, policy
 from trackers.per_class import ClassTable, class_tables
 from trackers.plots import Plot, arm_plots, classes_plot, confusion_plots
+from trackers.published.figures import NOTE, Beside, beside_published
 from trackers.report_data import CellReport, ReportData, cell_reports, count_states, unfinished
 from trackers.report_tables import CLASS_NOTE
 from trackers.sweep_plots import across_plots, loss_plots
@@ -40,6 +41,7 @@ class Section:
     confusions: tuple[Plot, ...]
     classes: Plot | None
     by_class: tuple[ClassTable, ...]
+    published: tuple[Beside, ...]
 
 
 def render(data: ReportData) -> str:
@@ -50,6 +52,7 @@ def render(data: ReportData) -> str:
     left_over = unfinished(data.trials)
     pages = environment()
     pages.globals.update(words=wording, styles=styles, class_note=CLASS_NOTE, most_classes=MOST_CLASSES)
+    pages.globals.update(published_note=NOTE)
     return pages.get_template("report.html.j2").render(
         data=data,
         cells=cells,
@@ -78,4 +81,5 @@ def _section(number: int, cell: CellReport, data: ReportData) -> Section:
         confusions=tuple(confusion_plots(number, cell, data)),
         classes=classes_plot(number, cell),
         by_class=class_tables(cell, "test" if data.objective.split == "test" else "val"),
+        published=beside_published(cell.trials),
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from trackers import wording
 from trackers.escaping import escaped, fenced, harmless
+from trackers.published.figures import NOTE, beside_published
 from trackers.report_data import CellReport, ReportData, cell_reports, unfinished
 from trackers.table import TrialResult, frame
 from trackers.tables import markdown
@@ -54,6 +55,7 @@ def as_markdown(data: ReportData) -> str:
         parts += [f"## {escaped(cell.info.name)}", escaped(wording.conditions(cell))]
         parts += [escaped(note) for note in cell.info.notes]
         parts.append(_leaderboard(cell))
+        parts += _published(cell)
     left_over = unfinished(data.trials)
     if left_over:
         parts += ["## Trials without a result", _unfinished_table(left_over)]
@@ -100,6 +102,18 @@ def _leaderboard(cell: CellReport) -> str:
     more = len(ranked) - len(rows)
     note = f"\n\n{more:,} more arms are in results.csv." if more else ""
     return markdown(header, rows, (0, 2, 3, 4, 5)) + note
+
+
+def _published(cell: CellReport) -> list[str]:
+    rows = [
+        (
+            row.loss, f"{row.published:.2f}", row.arm or "–",
+            "–" if row.error is None else f"{row.error:.2f}", row.n, row.epochs or "–",
+        )
+        for row in beside_published(cell.trials)
+    ]  # fmt: skip
+    header = ("Loss", "Published error %", "Arm", "Error here %", "n", "Epochs")
+    return ["### Published figures", NOTE, markdown(header, rows, (1, 3, 4, 5))] if rows else []
 
 
 def _unfinished_table(trials: Sequence[TrialResult]) -> str:

@@ -59,10 +59,21 @@ def numbers(home: Path) -> dict[str, list[dict[str, float]]]:
     }
 
 
+OWN_LOSS = """
+import torch.nn.functional as F
+
+def cold(logits, targets, temperature=1.0):
+    return F.cross_entropy(logits / temperature, targets)
+"""
+
+
 def test_ray_and_a_server_give_what_the_in_process_executor_and_a_file_give(
     small_spec: Path, tmp_path: Path, server: Server
 ) -> None:
     inline, ray = tmp_path / "inline", tmp_path / "ray"
+    small_spec.with_name("own_losses.py").write_text(OWN_LOSS)
+    own = "losses:\n  - {loss: 'own_losses:cold', temperature: 2}"
+    small_spec.write_text(small_spec.read_text().replace("losses:", own))
     assert sweeps("run", small_spec, "--home", inline, "--executor", "inline").returncode == 0
     tracked = small_spec.with_name("tracked.yaml")
     tracked.write_text(small_spec.read_text() + f"tracking: {{uri: '{server.uri}'}}\n")
@@ -72,7 +83,7 @@ def test_ray_and_a_server_give_what_the_in_process_executor_and_a_file_give(
     assert not chatter, "Ray and Tune are silent"
     assert numbers(ray) == numbers(inline), "the same to the last bit"
     found = shown("trials", "small", "--home", ray)
-    assert [trial["state"] for trial in found] == ["complete"] * 3
+    assert [trial["state"] for trial in found] == ["complete"] * 4
     by_key = {trial.key: trial for trial in read_mlflow(server.uri, "small")}
     assert {trial["key"]: trial["run_id"] for trial in found} == {
         key: trial.run_id for key, trial in by_key.items()
@@ -85,12 +96,13 @@ def test_ray_and_a_server_give_what_the_in_process_executor_and_a_file_give(
         "report.md",
         "results.csv",
         "best.yaml",
+        "tables",
     }
     assert not (ray / "mlflow.db").exists(), "a server given by address is the only tracker"
 
 
 def known(line: str) -> bool:
-    starts = ("preparing", "starting Ray", "3 trials to train", "[", "writing the report")
+    starts = ("preparing", "starting Ray", "4 trials to train", "[", "writing the report")
     return not line.strip() or line.startswith(starts)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from confusions import matrix_of_counts
 from numpy.typing import NDArray
 from sklearn import metrics as reference
 
@@ -41,19 +42,7 @@ def labels_of(rows: list[dict[str, str]]) -> tuple[Labels, Labels]:
     hits, predicted, support = (
         np.array([int(row[key]) for row in rows]) for key in ("true_positives", "predicted", "support")
     )
-    matrix = np.diag(hits)
-    missed, wrong = support - hits, predicted - hits
-    while missed.any():  # Always the class with most left to place, or it could be left with itself alone.
-        tight = int(np.argmax(missed + wrong))
-        others = np.arange(len(rows)) != tight
-        if missed[tight]:
-            source, sink = tight, int(np.argmax(np.where(others, wrong, -1)))
-        else:
-            source, sink = int(np.argmax(np.where(others, missed, -1))), tight
-        matrix[source, sink] += 1
-        missed[source] -= 1
-        wrong[sink] -= 1
-    assert not wrong.any()
+    matrix = matrix_of_counts(hits, predicted, support)
     true, guess = np.indices(matrix.shape)
     return np.repeat(true.ravel(), matrix.ravel()), np.repeat(guess.ravel(), matrix.ravel())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from confusions import matrix_of_counts
 from synthetic_trials import trial
 
 from cefl.metrics import metrics_from_confusion, per_class
@@ -25,21 +26,11 @@ MACRO = {
 def matrix_of(loss: str) -> list[list[int]]:
     """A confusion matrix with the counts of Table 5; which class is taken for which is free."""
     counts = [each for each in class_counts() if each.loss == loss]
-    hits = np.array([each.true_positives for each in counts])
-    missed = np.array([each.support for each in counts]) - hits
-    wrong = np.array([each.predicted for each in counts]) - hits
-    matrix = np.diag(hits)
-    while missed.any():  # Always the class with most left to place, or it could be left with itself alone.
-        tight = int(np.argmax(missed + wrong))
-        others = np.arange(len(hits)) != tight
-        if missed[tight]:
-            source, sink = tight, int(np.argmax(np.where(others, wrong, -1)))
-        else:
-            source, sink = int(np.argmax(np.where(others, missed, -1))), tight
-        matrix[source, sink] += 1
-        missed[source] -= 1
-        wrong[sink] -= 1
-    return [[int(value) for value in row] for row in matrix]
+    hits, predicted, support = (
+        [getattr(each, name) for each in counts] for name in ("true_positives", "predicted", "support")
+    )
+    matrix: list[list[int]] = matrix_of_counts(hits, predicted, support).tolist()
+    return matrix
 
 
 def table_of(trials: list[TrialResult], train_counts: tuple[int, ...] = ()) -> ClassTable:

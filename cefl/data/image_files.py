@@ -138,18 +138,7 @@ def measure(
     with strict_decoder():
         found, failures = in_threads(lambda file: (file.relative, header(file)), files)
         if failures and (not skip_corrupt or not found):
-            # One answer for all: those with a good header may still fail to decode.
-            readable = [file for file in files if file.relative not in failures]
-            done = 0
-
-            def tick(images: int) -> None:
-                nonlocal done
-                done += images
-                if progress is not None:
-                    progress(done, len(readable))
-
-            small = Geometry(1, 1, 3, scaled=True)
-            failures |= in_threads(lambda file: decode(file.path, small), readable, tick)[1]
+            failures |= _undecodable([file for file in files if file.relative not in failures], progress)
             raise UnreadableImages(identity, len(files), unreadable(files, failures))
     if listing.left_out:
         others = f"{len(listing.left_out)} files that are no images left out: {some_names(listing.left_out)}"
@@ -166,6 +155,20 @@ def measure(
         left_out=unreadable(files, failures),
         other_notes=tuple(notes),
     )
+
+
+def _undecodable(files: Sequence[ImageFile], progress: Progress | None) -> Failures:
+    """What is wrong with files whose headers are good, so that one answer names all of a source."""
+    done = 0
+
+    def tick(images: int) -> None:
+        nonlocal done
+        done += images
+        if progress is not None:
+            progress(done, len(files))
+
+    small = Geometry(1, 1, 3, scaled=True)
+    return in_threads(lambda file: decode(file.path, small), files, tick)[1]
 
 
 def _kept(files: Mapping[str, Sequence[ImageFile]], failures: Failures) -> dict[str, list[ImageFile]]:

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 
 from sweeps.history import read_history
 from sweeps.home import Home
-from sweeps.plan import Plan
+from sweeps.plan import CONFIRM, Plan
 from sweeps.results import counted
 from sweeps.snapshot import LedgerRow
 from sweeps.spec.budget import Budget, Patience
 
-ASK, CONFIRM = "ask", "confirm"
+ASK = "ask"
 
 
 def is_charged(kind: str, fresh: int) -> bool:
@@ -46,15 +46,20 @@ class Account:
             pending: Epochs that the trials which have started still may train.
             largest: Epochs of a whole trial.
         """
-        budget, hours = self.budget, (time.monotonic() - self.begin) / 3600
+        budget = self.budget
         if budget.trials is not None and self.trials >= budget.trials:
             return f"trials: {self.trials:,} of {budget.trials:,} were started"
         if budget.epochs is not None and self.epochs + pending + largest > budget.epochs:
             return (
                 f"epochs: {self.epochs:,} of {budget.epochs:,} were trained, and no trial of {largest:,} fits"
             )
-        if budget.hours is not None and hours >= budget.hours:
-            return f"hours: it ran for {hours:.2f} of {budget.hours:g}"
+        return self.out_of_time()
+
+    def out_of_time(self) -> str | None:
+        """That the hours are used up, in words; ``None``: they are not."""
+        hours = (time.monotonic() - self.begin) / 3600
+        if self.budget.hours is not None and hours >= self.budget.hours:
+            return f"hours: it ran for {hours:.2f} of {self.budget.hours:g}"
         return None
 
     def is_patient(self, study: str) -> bool:

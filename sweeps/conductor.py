@@ -21,7 +21,7 @@ from sweeps.entries import Entry, entry_of, next_attempt
 from sweeps.history import History, is_finite, read_history, read_result, score, write_result
 from sweeps.home import Home
 from sweeps.ledger import Ledger
-from sweeps.plan import Cell, Plan, PlannedTrial
+from sweeps.plan import CONFIRM, Cell, Plan, PlannedTrial
 from sweeps.results import asked_for, asks_so_far
 from sweeps.rungs import standing
 
@@ -96,6 +96,8 @@ class Conductor:
                     self.interrupted.append((entry, cell))
         started = {row.attrs["key"] for row in rows}
         self.points = deque(point for point in plan.points if point.key not in started)
+        self.confirmations = deque(point for point in plan.confirmations if point.key not in started)
+        self.closed = False
         self.searches = {search.study: search for search in plan.searches}
         asked = asks_so_far(rows)
         self.asks = {study: search.asks - asked[study] for study, search in self.searches.items()}
@@ -110,19 +112,27 @@ class Conductor:
         if entry.kind == "ask":
             planned = any(search.study == entry.study for search in self.plan.searches)
         else:
-            planned = any(point.key == entry.key for point in self.plan.points)
-        return planned and cell.config(entry.loss, entry.params, entry.seed).key() == entry.key
+            planned = any(point.key == entry.key for point in self.plan.listed)
+        return planned and config_of(entry, cell).key() == entry.key
+
+    def extend(self, plan: Plan) -> None:
+        """Go on with a plan that has this one's trials and more confirmations."""
+        known = {point.key for point in self.plan.confirmations}
+        self.confirmations.extend(point for point in plan.confirmations if point.key not in known)
+        self.plan = plan
 
     @property
     def exhausted(self) -> bool:
         """Nothing is left to hand out, now or later."""
-        left = bool(self.points or self._open_asks()) and self.refusal() is None
-        return self.stopping or not (left or self.interrupted or self.repeats or self.live)
+        search = bool(self.points or self._open_asks()) and not self.closed and self.refusal() is None
+        left = search or self.confirmations or self.interrupted or self.repeats or self.live
+        return self.stopping or not left
 
     def refusal(self) -> str | None:
         """Why the budget lets no trial start now, in words; ``None``: it does."""
         whole = max((cell.base.recipe.epochs for cell in self.plan.cells), default=0)
-        pending = whole * len(self.interrupted) + sum(
+        begun = sum(1 for entry, _ in self.interrupted if is_charged(entry.kind, entry.fresh))
+        pending = whole * begun + sum(
             live.config.recipe.epochs - len(live.history.rows)
             for live in self.live.values()
             if is_charged(live.entry.kind, live.entry.fresh)
@@ -143,7 +153,8 @@ class Conductor:
     @property
     def waiting(self) -> int:
         """Trials that have not been started."""
-        return len(self.points) + len(self.repeats) + sum(max(0, count) for count in self.asks.values())
+        listed = len(self.points) + len(self.confirmations) + len(self.repeats)
+        return listed + sum(max(0, count) for count in self.asks.values())
 
     def next(self) -> Assignment | None:
         """The next trial to execute; ``None`` when there is none now: see `exhausted`."""
@@ -160,13 +171,17 @@ class Conductor:
                 return assignment
         for entry, cell in self._rotate(self.repeats):
             folders = (number for number in range(1, 1000) if not self.home.trial(entry.key, number).exists())
-            return self._execute(
-                self._start(entry.study, cell, entry.loss, entry.params, entry.seed, next(folders)), cell
-            )
-        if self.refusal() is not None:
+            again = (entry.study, cell, entry.loss, entry.params, entry.seed)
+            kind = CONFIRM if entry.kind == CONFIRM else "point"  # A repeated ask is no ask.
+            return self._execute(self._start(*again, kind, next(folders)), cell)
+        for point in self._rotate(self.confirmations):
+            assignment = self._next_point(point, self.confirmations)
+            if assignment is not None:
+                return assignment
+        if self.closed or self.refusal() is not None:
             return None
         for point in self._rotate(self.points):
-            assignment = self._next_point(point)
+            assignment = self._next_point(point, self.points)
             if assignment is not None:
                 return assignment
         return self._next_ask()
@@ -177,27 +192,26 @@ class Conductor:
         for _ in range(len(waiting)):
             yield waiting.popleft()
 
-    def _next_point(self, point: PlannedTrial) -> Assignment | None:
+    def _next_point(self, point: PlannedTrial, queue: deque[PlannedTrial]) -> Assignment | None:
         config = point.config
         lease = self.home.lease(point.key)
         if lease is None:  # Another sweep trains this very trial: its result will serve.
-            self.points.append(point)
+            queue.append(point)
             return None
-        with_lease = (point.study, point.cell, config.loss, config.params, config.seed)
+        with_lease = (point.study, point.cell, config.loss, config.params, config.seed, point.kind)
         if read_result(self.home.trial(point.key)) is not None:
             lease.release()
             self._reuse(self._start(*with_lease), point.cell)
             return None
-        self.account.trials += 1
+        self.account.trials += is_charged(point.kind, 0)
         return self._execute(self._start(*with_lease), point.cell, lease)
 
     def _start(
-        self, study: str, cell: Cell, loss: str, params: Mapping[str, float], seed: int, fresh: int = 0
-    ) -> Entry:
-        key = cell.config(loss, params, seed).key()
-        return self.ledger.start(
-            study, key, loss, params, self.plan.ranges(study, params), seed, "point", fresh
-        )
+        self, study: str, cell: Cell, loss: str, params: Mapping[str, float], seed: int, kind: str,
+        fresh: int = 0,
+    ) -> Entry:  # fmt: skip
+        key = cell.config(loss, params, seed, kind).key()
+        return self.ledger.start(study, key, loss, params, self.plan.ranges(study, params), seed, kind, fresh)
 
     def _next_ask(self) -> Assignment | None:
         """An ask of the study that has had the smallest part of its own."""
@@ -225,7 +239,7 @@ class Conductor:
             lease = self.home.lease(entry.key)
             if lease is None:
                 return None
-        config = cell.config(entry.loss, entry.params, entry.seed)
+        config = config_of(entry, cell)
         folder = self.home.trial(entry.key, entry.fresh)
         live = Live(entry, cell, config, History(folder), lease, time.monotonic())
         self.live[entry.ref] = live
@@ -237,7 +251,7 @@ class Conductor:
         """A trial that another sweep of this home has trained stands in this one too."""
         folder = self.home.trial(entry.key)
         result = read_result(folder) or {}
-        config = cell.config(entry.loss, entry.params, entry.seed)
+        config = config_of(entry, cell)
         live = Live(entry, cell, config, History(folder), None, time.monotonic())
         self.ledger.note(entry, origin=result["sweep"])
         for row in live.history.rows:
@@ -345,6 +359,11 @@ class Conductor:
             path.unlink(missing_ok=True)
 
 
+def config_of(entry: Entry, cell: Cell) -> TrialConfig:
+    """What a started trial of a cell trains."""
+    return cell.config(entry.loss, entry.params, entry.seed, entry.kind)
+
+
 def compare_fresh(ledger: Ledger, home: Home) -> list[dict[str, Any]]:
     """Every repeated training beside its first: both scores, and whether all their numbers are equal."""
     rows = [row for row in ledger.rows() if row.state == "complete"]
@@ -361,6 +380,7 @@ def compare_fresh(ledger: Ledger, home: Home) -> list[dict[str, Any]]:
         {
             "key": row.attrs["key"],
             "study": row.study,
+            "loss": row.attrs["loss"],
             "params": row.attrs["params"],
             "seed": row.attrs["seed"],
             "repetition": row.attrs["fresh"],

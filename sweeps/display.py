@@ -18,6 +18,7 @@ from rich.text import Text
 from sweeps.conductor import Conductor, Live
 from sweeps.display_words import readable
 from sweeps.history import SPLIT_NAMES
+from sweeps.plan import CONFIRM
 from sweeps.preparing import PreparingBar
 from sweeps.results import outcome
 from sweeps.spec import Spec
@@ -90,7 +91,8 @@ class TerminalDisplay:
         if state in ("complete", "pruned") and self.conductor is not None:
             value = outcome(self.conductor.plan, state, live.history.rows, live.config.recipe)
         label = arm_label(entry.loss, entry.params)
-        if state == "complete" and value is not None and not entry.fresh:
+        ranked = state == "complete" and not entry.fresh and entry.kind != CONFIRM
+        if ranked and value is not None:
             leader = self.best.get(live.cell.name)
             if leader is None or value > leader.score:
                 self.best[live.cell.name] = Best(label, entry.seed, value)
@@ -102,6 +104,7 @@ class TerminalDisplay:
         elif not self.console.is_terminal:
             shown = f"{self.metric} {100 * value:.2f} %" if value is not None else last_line(reason)
             kind = f"reused from {origin}" if origin else state
+            kind = f"confirmation {kind}" if entry.kind == CONFIRM else kind
             self.note(f"{self.counts()} {kind}: {live.cell.name} {label} seed {entry.seed}  {shown}".rstrip())
 
     def counts(self) -> str:

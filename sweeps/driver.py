@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from cefl import data
 from cefl.errors import CeflError
 from sweeps.conductor import Conductor, Watcher, compare_fresh
+from sweeps.confirming import Asked, answers, begin, check_ready, note_looks
 from sweeps.errors import (
     DONE,
     INTERRUPTED,
@@ -28,11 +29,13 @@ from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.own_parts import check_parts
 from sweeps.plan import Plan, build_plan
-from sweeps.results import objective, read_results
+from sweeps.protocol import with_confirmation
+from sweeps.results import read_results
 from sweeps.spec import LoadedSpec
 from sweeps.state import Clock, check_comparable, extend, extended, read_state, write_spec
 from sweeps.tracking import WEIGHTS, Tracking, check_tracking
-from trackers.compare import arm_key, best
+from trackers.compare import arm_key
+from trackers.confirmation import Confirmation
 
 TRACKING_PATIENCE_SECONDS = 60.0
 EXECUTORS = ("ray", "inline")
@@ -68,6 +71,7 @@ class Options:
     fresh: bool = False
     concurrent: int | None = None
     asks: int | None = None
+    confirm: Asked | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,9 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
     with home.driving(name), ExitStack() as opened:
         check_comparable(home, plan)
         plan = extended(home, plan) if options.asks is None else extend(home, plan, options.asks)
+        plan = with_confirmation(home, plan)
+        if options.confirm is not None:
+            check_ready(home, plan, read_state(home, name).state, options.confirm)
         verify_data(plan)
         if first and not options.offline:
             check_tracking(plan, home)
@@ -114,7 +121,10 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
             tracking.start()
             spent = read_state(home, name).seconds
             conductor = Conductor(plan, ledger, home, (tracking, display, clock), options.fresh, spent)
+            conductor.closed = options.confirm is not None
             code = execute(conductor, loaded, options, display)
+            plan = conductor.plan
+            note_looks(home, ledger, plan)
             display.note("writing the report")
             state, code = conclude(conductor, code)
             reason = conductor.ended_by if state == "budget" else None
@@ -173,7 +183,8 @@ def verify_data(plan: Plan) -> None:
 
 
 def execute(conductor: Conductor, loaded: LoadedSpec, options: Options, display: Display) -> int:
-    """Train what is left; 0, or the code of the signal that ended it."""
+    """Train what is left, then the confirmation; 0, or the code of the signal that ended it."""
+    go_on_to_confirm(conductor, options, display)
     if conductor.exhausted:
         return DONE
     display.note("starting " + ("Ray" if options.executor == "ray" else "in this process"))
@@ -182,10 +193,31 @@ def execute(conductor: Conductor, loaded: LoadedSpec, options: Options, display:
         with stopping_on_signals(conductor, executor, display.note) as received:
             with display.running(conductor, executor.slots):
                 executor.run(conductor)
+                go_on_to_confirm(conductor, options, display)
+                executor.run(conductor)
             return received[0] if received else DONE
     finally:
         close: Callable[[], None] = getattr(executor, "close", lambda: None)
         close()
+
+
+def go_on_to_confirm(conductor: Conductor, options: Options, display: Display) -> None:
+    """Begin the confirmation, or add to it, where one is asked for and the search is done.
+
+    A budget of trials, epochs or patience ends a search as its last trial does; one of hours ends all.
+    """
+    asked = options.confirm or (Asked() if conductor.plan.spec.confirm else None)
+    if asked is None or conductor.stopping or not conductor.exhausted:
+        return
+    if options.confirm is None and (spent := conductor.account.out_of_time()):
+        display.note(f"not confirmed, {spent}; `sweeps confirm {conductor.plan.name}` does it all the same")
+        return
+    plan = begin(conductor.home, conductor.plan, asked)
+    more = len(plan.confirmations) - len(conductor.plan.confirmations)
+    conductor.extend(plan)
+    if more:
+        seeds = {trial.config.seed for trial in plan.confirmations}
+        display.note(f"the search is done; {more} trials confirm its leading arms, {len(seeds)} seeds each")
 
 
 def make_executor(loaded: LoadedSpec, options: Options) -> Executor:
@@ -247,7 +279,12 @@ def finish_weights(plan: Plan, home: Home, conductor: Conductor, tracking: Track
     if plan.spec.tracking.keep != "best":
         return
     trials = read_results(home, plan, histories=False)
-    winners = {(winner.summary.cell, arm_key(winner.summary)) for winner in best(trials, objective(plan))}
+    winners = {
+        (said.cell, said.winner.key)
+        if isinstance(said, Confirmation)
+        else (said.summary.cell, arm_key(said.summary))
+        for said in answers(home, plan, trials)
+    }
     keep = {trial.key for trial in trials if (trial.cell, arm_key(trial)) in winners}
     for live in conductor.trained:
         if live.entry.key in keep:

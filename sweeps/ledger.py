@@ -21,7 +21,7 @@ from sweeps.entries import Entry
 from sweeps.home import Home
 from sweeps.pruning import pruner_of
 from sweeps.rungs import Rungs
-from sweeps.snapshot import LedgerRow, read_ledger
+from sweeps.snapshot import LOOKS, LedgerRow, read_ledger
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -114,6 +114,13 @@ class Ledger:
         if epoch not in self.storage.get_trial(entry.trial_id).intermediate_values:
             self.storage.set_trial_intermediate_value(entry.trial_id, epoch, value)
         return study.pruner.prune(study, self.storage.get_trial(entry.trial_id))
+
+    def note_look(self, study_name: str, seeds: int) -> None:
+        """Note that the results of so many seeds of a confirmation are looked at, once."""
+        study = self.study(study_name)
+        looks = study.user_attrs.get(LOOKS, [])
+        if seeds not in looks:
+            study.set_user_attr(LOOKS, [*looks, seeds])
 
     def complete(self, entry: Entry, score: float) -> None:
         """All epochs done, with the objective of the chosen epoch."""

@@ -10,17 +10,17 @@ from typing import Any
 import yaml
 
 from sweeps.conductor import Conductor, Live
+from sweeps.confirming import answers
 from sweeps.driver import EXECUTORS, Display, Options, Outcome, run_sweep
 from sweeps.errors import InputError
 from sweeps.home import Home
 from sweeps.overview import sweep_status
-from sweeps.results import objective, read_results
+from sweeps.results import read_results
 from sweeps.spec import LoadedSpec, Spec, load_spec
 from sweeps.spec.checking import check
 from sweeps.spec.loading import NO_FILE
 from sweeps.spec.reading import Document
 from sweeps.state import stored_plan
-from trackers.compare import best as best_arms
 
 AnySpec = str | Path | Mapping[str, Any] | Spec
 
@@ -120,5 +120,4 @@ def best(name: str, home: str | Path | None) -> list[dict[str, Any]]:
     """See `sweeps.best`."""
     place = Home.at(home)
     built = stored_plan(place, name)
-    arms = best_arms(read_results(place, built, histories=False), objective(built))
-    return [arm.as_json() for arm in arms]
+    return [each.as_json() for each in answers(place, built, read_results(place, built, histories=False))]

@@ -10,7 +10,9 @@ from typing import Any
 from sweeps.display_words import readable
 from sweeps.history import read_result
 from sweeps.home import Home
+from sweeps.outlook import ATTRIBUTES, outlook
 from sweeps.plan import Plan
+from sweeps.protocol import read_confirming, with_confirmation
 from sweeps.results import count_cells, count_states, counted
 from sweeps.snapshot import read_ledger
 from sweeps.spec.losses import loss_arms
@@ -22,13 +24,16 @@ SAMPLED_RESULTS = 20  # Enough for an estimate of time.
 
 def overview(plan: Plan, home: Home) -> dict[str, Any]:
     """Cells, losses and counts of a plan beside what is already done."""
-    rows = read_ledger(home.optuna_url, plan.name, COUNTED)
+    plan = with_confirmation(home, plan)
+    confirming = read_confirming(home, plan.name)
+    confirms = plan.spec.confirm is not None or confirming is not None
+    rows = read_ledger(home.optuna_url, plan.name, (*COUNTED, *ATTRIBUTES) if confirms else COUNTED)
     counts = count_states(plan, rows)
     done = {row.attrs["key"] for row in counted(rows) if row.state == "complete"}
     points: Counter[str] = Counter(point.cell.name for point in plan.points)
     finished: Counter[str] = Counter(point.cell.name for point in plan.points if point.key in done)
     trained = {path.parent.name for path in (home.root / "trials").glob("*/result.json")}
-    reusable = sum(1 for point in plan.points if point.key not in done and point.key in trained)
+    reusable = sum(1 for point in plan.listed if point.key not in done and point.key in trained)
     asked = Counter(row.study.split("/")[1] for row in counted(rows) if row.attrs.get("kind") == "ask")
     cells = []
     for cell in plan.cells:
@@ -53,6 +58,7 @@ def overview(plan: Plan, home: Home) -> dict[str, Any]:
         "cells": cells,
         "losses": losses_of(plan),
         "budget": budget.model_dump(exclude_none=True) if (budget := plan.spec.budget) else None,
+        "confirm": outlook(plan, counted(rows), confirming) if confirms else None,
         "estimate": estimate(plan, home, done, counts["waiting"] + counts["running"] - reusable),
     }
 

@@ -24,6 +24,10 @@ from sweeps.spec.model import NATURAL, DataEntry
 from sweeps.spec.reading import Path as Place
 
 T = TypeVar("T")
+
+CONFIRM = "confirm"
+"""Kind of the trials of a confirmation, and last part of the name of their study."""
+
 Progress = Callable[[str, int, int], None]
 
 
@@ -34,6 +38,7 @@ class Cell:
     Attributes:
         imbalance: Largest class over the rarest, ``None`` for the data as they are.
         base: A trial of this cell, whose loss, parameters and seed are still open.
+        confirm_validation: Rule of its confirmation, as plain values.
         folder: Where a relative path of ``source`` starts.
     """
 
@@ -54,6 +59,7 @@ class Cell:
     test_per_class: int | None
     skip_corrupt: bool
     image_shape: tuple[int, int, int]
+    confirm_validation: Any
     own: OwnParts = OwnParts()
 
     @property
@@ -64,21 +70,31 @@ class Cell:
         """Whether data, model or that loss are the user's own, imported from `own.folders`."""
         return bool(self.config(loss, {}, 0).parts) or self.source.partition(":")[0] not in data.SOURCES
 
-    def config(self, loss: str, params: Mapping[str, float], seed: int) -> TrialConfig:
-        """The trial of this cell with a loss, its parameters and a seed."""
+    def config(self, loss: str, params: Mapping[str, float], seed: int, kind: str = "point") -> TrialConfig:
+        """The trial of this cell with a loss, its parameters and a seed, of the search or a confirmation."""
         parts = {**self.base.parts, **self.own.known("loss", loss)}
         code = self.own.folders if parts else ()
-        return replace(self.base, loss=loss, params=dict(params), seed=seed, parts=parts, code=code)
+        validation = self.confirm_validation if kind == CONFIRM else self.base.validation
+        return replace(
+            self.base,
+            loss=loss,
+            params=dict(params),
+            seed=seed,
+            validation=validation,
+            parts=parts,
+            code=code,
+        )
 
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """A trial that the specification lists."""
+    """A trial that the specification lists, or that confirms an arm."""
 
     cell: Cell
     study: str
     config: TrialConfig
     key: str
+    kind: str = "point"
 
 
 @dataclass(frozen=True)
@@ -98,13 +114,14 @@ class Search:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a specification asks for."""
+    """All that a specification asks for; its confirmation once the arms to confirm are known."""
 
     name: str
     spec: Spec
     text: str
     cells: tuple[Cell, ...]
     searches: tuple[Search, ...]
+    confirmations: tuple[PlannedTrial, ...] = ()
 
     @cached_property
     def points(self) -> tuple[PlannedTrial, ...]:
@@ -122,9 +139,14 @@ class Plan:
                 yield PlannedTrial(cell, study_name(self.name, cell, entry.loss), config, config.key())
 
     @property
+    def listed(self) -> tuple[PlannedTrial, ...]:
+        """The trials whose parameters are known: points, then confirmations."""
+        return (*self.points, *self.confirmations)
+
+    @property
     def total(self) -> int:
         """Listed trials and asks."""
-        return len(self.points) + sum(search.asks for search in self.searches)
+        return len(self.listed) + sum(search.asks for search in self.searches)
 
     def cell(self, name: str) -> Cell | None:
         """The cell of a name, ``None`` if the plan has it no more."""
@@ -148,7 +170,7 @@ def interleaved(groups: Iterable[Iterable[T]]) -> Iterator[T]:
 
 
 def study_name(sweep: str, cell: Cell, loss: str) -> str:
-    """``<sweep>/<cell>/<loss>``."""
+    """``<sweep>/<cell>/<loss>``; the confirmation of a cell is a study, too: ``<sweep>/<cell>/confirm``."""
     return f"{sweep}/{cell.name}/{loss}"
 
 
@@ -269,7 +291,27 @@ def build_cell(
         train_only=tuple(dataset.classes[index] for index in division.train_only), notes=tuple(dataset.notes),
         folder=loaded.base, test_per_class=entry.test_per_class, skip_corrupt=entry.skip_corrupt,
         image_shape=dataset.image_shape, own=own,
+        confirm_validation=confirming_rule(spec, rule, counts, imbalance, dataset.validation is not None),
     )  # fmt: skip
+
+
+def confirming_rule(
+    spec: Spec, rule: data.ValidationRule, counts: list[int], imbalance: float | None, has_validation: bool
+) -> Any:
+    """How the confirmation of a cell validates, beside its search; folds are for data as they are alone.
+
+    Raises:
+        SplitError: If the rule that the specification states does not fit the data.
+    """
+    stated = spec.confirm and spec.confirm.validation
+    if stated is None and "data_seed" in spec.fixed_seeds:
+        return rule.as_json()  # One split for all seeds, as the specification says.
+    if stated is None:
+        return data.confirming_rule(rule, imbalance).as_json()
+    asked = data.validation_rule(stated)
+    if isinstance(asked, data.Folds) and imbalance is not None:
+        return rule.as_json()
+    return data.resolve_validation(asked, counts, imbalance, has_validation).as_json()
 
 
 def cell_name(dataset: str, imbalance: float | None, order: str, model: str, pretrained: bool) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sweeps.best_spec import best_spec
+from sweeps.confirming import answered, confirmed
 from sweeps.display_words import readable
 from sweeps.doctor import versions
 from sweeps.history import read_result
@@ -20,7 +21,6 @@ from sweeps.results import objective, read_results
 from sweeps.spec.loading import NO_FILE
 from sweeps.state import SweepState
 from sweeps.tracking import git_tags
-from trackers.compare import best
 from trackers.report import CellInfo, ReportData, write_report
 from trackers.table import TrialResult
 
@@ -42,7 +42,8 @@ def report_sweep(home: Home, plan: Plan, state: SweepState, shown: str) -> Path 
         return None
     folder = home.sweep(plan.name) / "report"
     if data.best_file is not None:
-        write_text(folder / BEST, best_spec(plan, best(data.trials, data.objective)))
+        answers = answered(data.trials, data.confirmations, data.objective)
+        write_text(folder / BEST, best_spec(plan, answers))
     else:
         (folder / BEST).unlink(missing_ok=True)
     write_report(folder, data)
@@ -54,7 +55,8 @@ def report_data(home: Home, plan: Plan, state: SweepState, shown: str) -> Report
     trials = read_results(home, plan)
     if not trials:
         return None
-    winners = best(trials, objective(plan))
+    said = confirmed(home, plan, trials)
+    winners = answered(trials, said, objective(plan))
     return ReportData(
         sweep=plan.name,
         state=shown,
@@ -67,6 +69,8 @@ def report_data(home: Home, plan: Plan, state: SweepState, shown: str) -> Report
         provenance=provenance(home, plan, trials),
         run_command="" if state.file == NO_FILE else f"sweeps run {state.file}",
         ui_command=f"sweeps ui {plan.name}",
+        confirmations=said,
+        confirm_command=f"sweeps confirm {plan.name}",
         best_file=BEST if winners else None,
         best_command=f"sweeps run {BEST}" if winners else None,
         created=time.strftime("%Y-%m-%d %H:%M:%S %z"),

@@ -113,7 +113,7 @@ def describe(
 
 def asked_for(plan: Plan, rows: list[LedgerRow]) -> list[LedgerRow]:
     """The counted rows of what the plan still lists or searches; the rest stays in the ledger alone."""
-    planned = {point.key for point in plan.points}
+    planned = {point.key for point in plan.listed}
     searched = {search.study for search in plan.searches}
     return [
         row
@@ -134,7 +134,7 @@ def count_states(plan: Plan, rows: list[LedgerRow]) -> dict[str, int]:
 
 def count_cells(plan: Plan, rows: list[LedgerRow]) -> dict[str, dict[str, int]]:
     """The same by the name of the cell."""
-    totals = Counter(point.cell.name for point in plan.points)
+    totals = Counter(point.cell.name for point in plan.listed)
     for search in plan.searches:
         totals[search.cell.name] += search.asks
     members: dict[str, list[LedgerRow]] = {cell.name: [] for cell in plan.cells}

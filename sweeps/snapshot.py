@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sql
 from sqlalchemy.exc import OperationalError, ProgrammingError
@@ -39,6 +40,16 @@ VALUES = """
     WHERE studies.study_name LIKE :prefix ESCAPE '!'
 """
 
+LOOKS = "looks"
+"""Attribute of a confirmation's study: the numbers of seeds at which its results were looked at."""
+
+STUDY_ATTRIBUTES = """
+    SELECT studies.study_name, study_user_attributes.value_json
+    FROM study_user_attributes JOIN studies ON studies.study_id = study_user_attributes.study_id
+    WHERE studies.study_name LIKE :prefix ESCAPE '!' AND study_user_attributes.key = :name
+"""
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class LedgerRow:
@@ -60,27 +71,51 @@ def read_ledger(url: str, sweep: str, attributes: tuple[str, ...] | None = None)
         sweep: Name of the sweep.
         attributes: Which user attributes to read; all by default.
     """
-    prefix = {"prefix": "".join(f"!{each}" if each in "!%_" else each for each in sweep) + "/%"}
+    prefix = {"prefix": prefix_of(sweep)}
     query, parameters = ATTRIBUTES, dict(prefix)
     if attributes is not None:
         names = {f"name{index}": name for index, name in enumerate(attributes)}
         query += f" AND trial_user_attributes.key IN ({', '.join(f':{name}' for name in names)})"
         parameters |= names
+
+    def rows(connection: sql.Connection) -> list[LedgerRow]:
+        trials = connection.execute(sql.text(TRIALS), prefix).all()
+        attrs: dict[int, dict[str, Any]] = defaultdict(dict)
+        for trial_id, name, value in connection.execute(sql.text(query), parameters):
+            attrs[trial_id][name] = json.loads(value)
+        values = {trial_id: value for trial_id, value in connection.execute(sql.text(VALUES), prefix)}
+        return [
+            LedgerRow(trial_id, study, number, STATES[state], attrs.get(trial_id, {}), values.get(trial_id))
+            for trial_id, study, number, state in trials
+        ]
+
+    return _asked(url, rows, [])
+
+
+def read_looks(url: str, sweep: str) -> dict[str, tuple[int, ...]]:
+    """Number of seeds at every look at a confirmation, by the name of its study."""
+
+    def looks(connection: sql.Connection) -> dict[str, tuple[int, ...]]:
+        found = connection.execute(sql.text(STUDY_ATTRIBUTES), {"prefix": prefix_of(sweep), "name": LOOKS})
+        return {study: tuple(json.loads(value)) for study, value in found}
+
+    return _asked(url, looks, {})
+
+
+def prefix_of(sweep: str) -> str:
+    """Pattern for the names of the studies of a sweep."""
+    return "".join(f"!{each}" if each in "!%_" else each for each in sweep) + "/%"
+
+
+def _asked(url: str, ask: Callable[[sql.Connection], T], empty: T) -> T:
+    """What the database answers; ``empty`` where there is no ledger yet."""
     engine = sql.create_engine(url, poolclass=sql.NullPool)
     try:
         with engine.connect() as connection:
-            trials = connection.execute(sql.text(TRIALS), prefix).all()
-            attrs: dict[int, dict[str, Any]] = defaultdict(dict)
-            for trial_id, name, value in connection.execute(sql.text(query), parameters):
-                attrs[trial_id][name] = json.loads(value)
-            values = {trial_id: value for trial_id, value in connection.execute(sql.text(VALUES), prefix)}
+            return ask(connection)
     except (OperationalError, ProgrammingError) as error:
         if "no such table" in str(error) or "does not exist" in str(error) or "unable to open" in str(error):
-            return []
+            return empty
         raise
     finally:
         engine.dispose()
-    return [
-        LedgerRow(trial_id, study, number, STATES[state], attrs.get(trial_id, {}), values.get(trial_id))
-        for trial_id, study, number, state in trials
-    ]

@@ -12,6 +12,7 @@ from cefl.config import PLACES
 from sweeps.errors import InputError
 from sweeps.home import Home, read_json, write_json, write_text
 from sweeps.plan import Plan, build_plan
+from sweeps.protocol import with_confirmation
 from sweeps.results import asks_so_far
 from sweeps.snapshot import read_ledger
 from sweeps.spec import LoadedSpec, load_text
@@ -152,8 +153,9 @@ def stored_spec(home: Home, name: str) -> LoadedSpec:
 
 
 def stored_plan(home: Home, name: str) -> Plan:
-    """The plan of a sweep that was started here."""
-    return extended(home, build_plan(stored_spec(home, name), home.data, name=name, prepare=False))
+    """The plan of a sweep that was started here, with what was added to it and what it confirms."""
+    plan = build_plan(stored_spec(home, name), home.data, name=name, prepare=False)
+    return with_confirmation(home, extended(home, plan))
 
 
 def extended(home: Home, plan: Plan) -> Plan:

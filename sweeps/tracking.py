@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sweeps.conductor import DIVERGED, Live
+from sweeps.conductor import DIVERGED, Live, config_of
 from sweeps.entries import entry_of
 from sweeps.errors import EnvironmentProblem
 from sweeps.history import HISTORY, SPLIT_NAMES, History, read_result
@@ -83,8 +83,14 @@ class Tracking:
             entry, cell = entry_of(row), cells.get(row.study.split("/")[1])
             if cell is None or self.known.get(entry.ref, {}).get("complete"):
                 continue
-            config = cell.config(entry.loss, entry.params, entry.seed)
-            live = Live(entry, cell, config, History(self.home.trial(entry.key, entry.fresh)), None, 0.0)
+            live = Live(
+                entry,
+                cell,
+                config_of(entry, cell),
+                History(self.home.trial(entry.key, entry.fresh)),
+                None,
+                0.0,
+            )
             self.started(live)
             self.ended(live, row.state, row.attrs.get("reason"), row.attrs.get("origin"))
 
@@ -107,6 +113,7 @@ class Tracking:
         run_id = entry.run_id or self._run_id(entry.ref)
         trial = describe(cell, replace(entry, attrs=told), state, value, rows, result, run_id)
         tags: dict[str, str | None] = {**self.tags, "sweep.attempt": str(entry.attempt)}
+        tags["sweep.seed_group"] = f"{entry.study}/{trial.arm}"
         if entry.fresh:
             tags["sweep.fresh"] = str(entry.fresh)
         if origin is not None:

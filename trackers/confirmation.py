@@ -30,12 +30,14 @@ class Protocol:
         looks: Number of seeds at every look so far, ascending: a look is when all trials of that many seeds
             have ended and the results are shown. Only the last one is shown, and all are paid for.
         pooled: Whether the validation images are folds that are pooled over the seeds.
+        fixed: ``data`` or ``training``, where a seed of its own decides it for all trials.
     """
 
     arms: tuple[ArmKey, ...]
     seeds: tuple[int, ...]
     looks: tuple[int, ...] = ()
     pooled: bool = False
+    fixed: str | None = None
 
     @property
     def paid(self) -> int:
@@ -95,7 +97,9 @@ class Confirmation:
         seeds: Those of the last look.
         looks: What p values were multiplied by.
         tests: Number of arms that were compared with cross-entropy.
-        recipe: Whether the statement is about the recipe (subset and split varied, too) or this data set.
+        about: What the statement is about: ``recipe`` (subset, split and training varied), ``data set`` (of
+            natural data the images did not), ``one draw`` (nor the split), ``one training`` (weights and
+            order did not vary).
         pooled: Whether arms were chosen by pooled folds.
         unique_best: The first arm beats every other one at ``p < .05`` each; ``None``: undecided.
         ties: Arms that are not shown to be worse than the first one (Holm over all pairs); ``None`` below
@@ -110,7 +114,7 @@ class Confirmation:
     seeds: tuple[int, ...]
     looks: int
     tests: int
-    recipe: bool
+    about: str
     pooled: bool
     unique_best: bool | None
     ties: tuple[str, ...] | None

@@ -106,7 +106,7 @@ def confirm(
         seeds=seeds,
         looks=protocol.paid,
         tests=tests,
-        recipe=first.imbalance is not None,
+        about=_about(first.imbalance, protocol.fixed),
         pooled=protocol.pooled,
         unique_best=_unique_best(decided, pairs, protocol.paid),
         ties=_ties(decided, pairs, protocol.paid),
@@ -142,6 +142,13 @@ def _validation(trials: Sequence[TrialResult], protocol: Protocol, objective: Ob
     size = range(len(matrices[0]))
     pooled = [[sum(matrix[row][column] for matrix in matrices) for column in size] for row in size]
     return metric_of(pooled, objective.metric)
+
+
+def _about(imbalance: float | None, fixed: str | None) -> str:
+    """What differed from seed to seed, and so what the statement is about."""
+    if fixed is not None:
+        return "one draw" if fixed == "data" else "one training"
+    return "data set" if imbalance is None else "recipe"
 
 
 def _place(arm: ConfirmedArm) -> tuple[int, float, int, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from trackers.compare import ArmSummary, BestArm, Objective, best, by_cell, leaderboard
+from trackers.confirmation import Confirmation
 from trackers.table import STATES, TrialResult
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class ReportData:
         provenance: Group to name to value: versions, hardware, git, data digests.
         run_command: Runs or resumes the sweep.
         ui_command: Shows the runs in MLflow.
+        confirmations: What was confirmed, by the name of the cell.
         confirm_command: Trains the leading arms again with new seeds, ``None`` if there is no such command.
         best_file: Name of the file beside the report with the best configurations, ``None`` without one.
         best_command: Runs that file.
@@ -75,6 +77,7 @@ class ReportData:
     provenance: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     run_command: str = ""
     ui_command: str = ""
+    confirmations: Mapping[str, Confirmation] = field(default_factory=dict)
     confirm_command: str | None = None
     best_file: str | None = None
     best_command: str | None = None

@@ -20,6 +20,8 @@ from sweeps.cli.app import (
 if TYPE_CHECKING:
     from sweeps.home import Home
     from sweeps.plan import Plan
+    from trackers.compare import BestArm
+    from trackers.confirmation import Confirmation
     from trackers.table import TrialResult
 
 
@@ -141,14 +143,54 @@ def report(
 
 
 def print_best(home: Home, plan: Plan, json: bool) -> None:
-    """The best arm of every cell, as a table or as JSON."""
-    from sweeps.results import objective, read_results
-    from trackers.compare import best as best_arms
+    """The best arm of every cell, as confirmed or as the search found it, as tables or as JSON."""
+    from sweeps.confirming import answers
+    from sweeps.results import read_results
+    from trackers.confirmation import Confirmation
 
-    winners = best_arms(read_results(home, plan, histories=False), objective(plan))
+    found = answers(home, plan, read_results(home, plan, histories=False))
     if json:
-        print_json([winner.as_json() for winner in winners])
+        print_json([each.as_json() for each in found])
         return
+    confirmed = [each for each in found if isinstance(each, Confirmation)]
+    if confirmed:
+        print_confirmed(confirmed)
+    searched = [each for each in found if not isinstance(each, Confirmation)]
+    if searched or not confirmed:
+        print_searched(searched, plan)
+
+
+def print_confirmed(found: list[Confirmation]) -> None:
+    """What confirmations say, and of what."""
+    from trackers import confirmed_words as words
+
+    rows = [
+        [
+            each.cell, each.winner.arm, percent(each.winner.test.mean), words.interval(each.winner.test),
+            each.winner.test.n, percent(each.baseline.test.mean) if each.baseline else None,
+            words.gap(each.winner.difference), words.p_value(each.winner.p),
+            words.yes_no(each.beats_baseline), words.listed(each.ties),
+        ]
+        for each in found
+    ]  # fmt: skip
+    columns = (
+        "cell", "best arm", "test %", "95% interval", "n", "cross-entropy %", "difference", "p", "better",
+        "not told apart from",
+    )  # fmt: skip
+    objective = found[0].objective
+    chosen = words.chosen_by(found[0])
+    print_table(columns, rows, f"confirmed: {objective.metric} on test, chosen by {chosen}")
+    for each in found:
+        if each.undecided:
+            print(f"{each.cell}: undecided: {each.undecided}.")
+    for scope in dict.fromkeys(words.scope(each) for each in found):
+        print(scope)
+    if objective.split == "test":
+        print("Warning: chosen on the test set, as the specification says; these scores are optimistic.")
+
+
+def print_searched(winners: list[BestArm], plan: Plan) -> None:
+    """What a search found, and what that is not."""
     select = plan.spec.select
     rows: list[list[Any]] = [
         [
@@ -166,3 +208,5 @@ def print_best(home: Home, plan: Plan, json: bool) -> None:
         )
     else:
         print("Warning: chosen on the test set, as the specification says; these scores are optimistic.")
+    if winners:
+        print(f"To confirm them with seeds of their own: sweeps confirm {plan.name}")

@@ -197,6 +197,7 @@ def cross_checks(spec: Spec) -> Iterator[Found]:
         yield from duplicates(getattr(spec, key) or [], (key,))
     yield from check_seeds(spec.seeds)
     yield from check_rule(spec.validation, ("validation",))
+    yield from check_rule(spec.confirm and spec.confirm.validation, ("confirm", "validation"))
     yield from check_study(spec)
     yield from check_recipe(spec.recipe)
     gpus = spec.resources.gpus

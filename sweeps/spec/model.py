@@ -125,6 +125,18 @@ class Study(Block):
         return found
 
 
+class Confirm(Block):
+    """The confirmation: the leading arms of each cell and cross-entropy, trained with seeds of its own."""
+
+    top: int = Field(3, ge=1, description="arms of each cell that are nominated, beside cross-entropy")
+    seeds: int = Field(5, ge=2, description="how many, not used by the search; below 5 nothing is decided")
+    validation: Any = Field(
+        None,
+        description="as the sweep's `validation`; by default the same, but {folds: 5} instead of a holdout of"
+        " data as they are",
+    )
+
+
 class RecipeEntry(Block):
     """A preset and what differs from it; `epochs` alone stretches or shortens the preset's schedule."""
 
@@ -213,6 +225,7 @@ class Spec(Block):
         " or {data, training} apart",
     )
     study: Study | None = None
+    confirm: Confirm | None = Field(None, description="what follows when the search is done")
     recipe: Annotated[
         RecipeEntry, BeforeValidator(lambda value: {"preset": value} if isinstance(value, str) else value)
     ] = RecipeEntry()

@@ -203,9 +203,12 @@ def test_folds_are_pooled_to_choose() -> None:
     assert found.pooled
 
 
-def test_natural_data_make_a_statement_about_the_data_set() -> None:
-    assert said().recipe is True
-    assert said(imbalance=None, order=None).recipe is False
+def test_what_varied_says_what_the_statement_is_about() -> None:
+    assert said().about == "recipe"
+    assert said(imbalance=None, order=None).about == "data set"
+    protocols = [replace(protocol(SCORES), fixed=fixed) for fixed in ("data", "training")]
+    found = [confirm(confirmed(SCORES), each, OBJECTIVE, {}) for each in protocols]
+    assert [each.about for each in found if each] == ["one draw", "one training"]
 
 
 def test_search_trials_and_other_cells_are_left_out() -> None:

@@ -154,7 +154,7 @@ def run(
         finally:
             kill(process)
     if process.returncode != code:
-        raise RuntimeError(f"{' '.join(map(str, command))}: exit code {process.returncode}\n{err[-3000:]}")
+        raise RuntimeError(f"{' '.join(map(str, command))}: exit code {process.returncode}\n{err[-10_000:]}")
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -211,7 +212,8 @@ def go_on(command: list[Any], folder: Path) -> str:
     try:
         run(*command, timeout=LIMIT, cwd=folder)
     except RuntimeError as error:
-        return f"died with {str(error).strip().splitlines()[-1][:100]}"
+        raised = re.findall(r"^(?:\w+\.)*(\w+(?:Error|Exception))\b", str(error), re.MULTILINE)
+        return f"died with {raised[-1] if raised else 'an error'}"
     except subprocess.TimeoutExpired:
         return "did not end"
     return "ended"

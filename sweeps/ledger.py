@@ -108,11 +108,10 @@ class Ledger:
     def report(self, entry: Entry, epoch: int, value: float) -> bool:
         """Note what a running trial is worth at a rung; whether the study's pruner would stop it there.
 
-        A trial that goes on from a checkpoint comes by its rungs again: nothing is written twice.
+        A trial that goes on from a checkpoint comes by its rungs again, with the same values.
         """
         study = self.study(entry.study)
-        if epoch not in self.storage.get_trial(entry.trial_id).intermediate_values:
-            self.storage.set_trial_intermediate_value(entry.trial_id, epoch, value)
+        self.storage.set_trial_intermediate_value(entry.trial_id, epoch, value)
         return study.pruner.prune(study, self.storage.get_trial(entry.trial_id))
 
     def note_look(self, study_name: str, seeds: int) -> None:

@@ -82,13 +82,13 @@ def losses_of(plan: Plan) -> list[dict[str, Any]]:
                     if value not in listed:
                         listed.append(value)
             values.setdefault(entry.loss, {})
-    searched = {search.loss: search.ranges for search in plan.searches}
+    searched = {search.loss: search for search in plan.searches}
     rows = []
     for loss, params in values.items():
         texts = [f"{name} {', '.join(f'{value:g}' for value in listed)}" for name, listed in params.items()]
-        texts += [
-            f"asks {name} in [{low:g}, {high:g}]" for name, (low, high) in searched.get(loss, {}).items()
-        ]
+        if search := searched.get(loss):
+            texts += [f"asks {name} in [{low:g}, {high:g}]" for name, (low, high) in search.ranges.items()]
+            texts += [f"the weaker stopped after epoch {epoch}" for epoch in search.rungs.epochs[:1]]
         rows.append({"loss": loss, "arms": len(arms[loss]), "values": "; ".join(texts)})
     return rows
 

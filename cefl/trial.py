@@ -212,6 +212,8 @@ def final_facts(result: EpochResult, dataset: Dataset, division: TrialSplit, run
         "precision": run.precision,
         "device": torch.cuda.get_device_name() if run.device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "torch": torch.__version__,
     }
 
 

@@ -75,6 +75,8 @@ def test_no_file_is_named_like_a_library_it_wraps() -> None:
 @pytest.mark.parametrize(
     "module",
     [
+        "cefl",
+        "sweeps",
         "sweeps.cli",
         "sweeps.spec",
         "sweeps.plan",
@@ -91,7 +93,10 @@ def test_light_modules_load_nothing_slow(module: str) -> None:
 
 
 def test_the_package_cefl_imports_nothing_by_itself() -> None:
-    assert imported(ROOT / "cefl" / "__init__.py") <= {"__future__"}
+    code = "import sys, cefl; print(*(name for name in sys.modules if name.startswith('cefl.')))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == []
+    assert imported(ROOT / "cefl" / "__init__.py") <= {"__future__", "typing", "pathlib", "cefl"}
 
 
 def test_the_top_level_is_as_agreed() -> None:

@@ -10,7 +10,8 @@ import yaml
 from cefl.config import TrialConfig
 from cefl.data import SOURCES
 from cefl.recipes import Recipe
-from sweeps.plan import Cell, Plan
+from sweeps.cells import Cell
+from sweeps.plan import Plan
 from trackers.compare import ArmSummary, BestArm
 from trackers.confirmation import Confirmation, ConfirmedArm
 from trackers.confirmed_words import plus_minus

@@ -6,9 +6,10 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from sweeps.cells import CONFIRM
 from sweeps.history import read_history
 from sweeps.home import Home
-from sweeps.plan import CONFIRM, Plan
+from sweeps.plan import Plan
 from sweeps.results import counted
 from sweeps.snapshot import LedgerRow
 from sweeps.spec.budget import Budget, Patience

@@ -17,11 +17,12 @@ from filelock import FileLock
 
 from cefl.config import TrialConfig
 from sweeps.budget import account_of, is_charged
+from sweeps.cells import CONFIRM, Cell
 from sweeps.entries import Entry, entry_of, next_attempt
 from sweeps.history import History, is_finite, read_history, read_result, score, write_result
 from sweeps.home import Home
 from sweeps.ledger import Ledger
-from sweeps.plan import CONFIRM, Cell, Plan, PlannedTrial
+from sweeps.plan import Plan, PlannedTrial
 from sweeps.results import asked_for, asks_so_far
 from sweeps.rungs import standing
 

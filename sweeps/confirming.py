@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cefl.data import Folds, validation_rule
+from sweeps.cells import CONFIRM
 from sweeps.errors import InputError
 from sweeps.home import Home
-from sweeps.plan import CONFIRM, Plan, study_name
+from sweeps.plan import Plan, study_name
 from sweeps.protocol import (
     Arm,
     Confirming,

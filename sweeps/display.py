@@ -15,10 +15,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.cells import CONFIRM
 from sweeps.conductor import Conductor, Live
 from sweeps.display_words import readable
 from sweeps.history import SPLIT_NAMES
-from sweeps.plan import CONFIRM
 from sweeps.preparing import PreparingBar
 from sweeps.results import outcome
 from sweeps.spec import Spec

@@ -8,7 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sweeps.plan import CONFIRM, Cell, Plan
+from sweeps.cells import CONFIRM, Cell
+from sweeps.plan import Plan
 from sweeps.protocol import FIRST_SEED, Confirming
 from sweeps.snapshot import LedgerRow
 from trackers.compare import BASELINE

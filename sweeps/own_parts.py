@@ -17,7 +17,8 @@ from sweeps.spec.losses import LossEntry, loss_arms
 from sweeps.spec.reading import Path as Place
 
 if TYPE_CHECKING:
-    from sweeps.plan import Cell, Plan
+    from sweeps.cells import Cell
+    from sweeps.plan import Plan
 
 
 @dataclass(frozen=True)

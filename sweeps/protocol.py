@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from cefl.data import Folds, validation_rule
+from sweeps.cells import CONFIRM, Cell
 from sweeps.errors import InputError
 from sweeps.home import Home, read_json, write_json
-from sweeps.plan import CONFIRM, Cell, Plan, PlannedTrial, study_name
+from sweeps.plan import Plan, PlannedTrial, study_name
 
 FILE = "confirmation.json"
 FIRST_SEED = 1000

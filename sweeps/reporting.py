@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sweeps.best_spec import best_spec
+from sweeps.cells import Cell
 from sweeps.confirming import answered, confirmed
 from sweeps.display_words import readable
 from sweeps.doctor import versions
 from sweeps.history import read_result
 from sweeps.home import Home, write_text
 from sweeps.loss_curves import loss_curves
-from sweeps.plan import Cell, Plan
+from sweeps.plan import Plan
 from sweeps.results import objective, read_results
 from sweeps.spec.loading import NO_FILE
 from sweeps.state import SweepState

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from cefl.recipes import Recipe
+from sweeps.cells import Cell
 from sweeps.entries import Entry, entry_of
 from sweeps.history import Row, read_history, read_result, score
 from sweeps.home import Home
-from sweeps.plan import Cell, Plan
+from sweeps.plan import Plan
 from sweeps.rungs import standing
 from sweeps.snapshot import LedgerRow, read_ledger
 from sweeps.tracking_log import read_tracking

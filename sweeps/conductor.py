@@ -9,59 +9,24 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 from filelock import FileLock
 
-from cefl.config import TrialConfig
 from sweeps.budget import account_of, is_charged
 from sweeps.cells import CONFIRM, Cell
 from sweeps.entries import Entry, entry_of, next_attempt
-from sweeps.history import History, is_finite, read_history, read_result, score, write_result
+from sweeps.history import History, is_finite, read_result, score, write_result
 from sweeps.home import Home
 from sweeps.ledger import Ledger
+from sweeps.live import DIVERGED, Assignment, Live, Watcher, config_of
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.results import asked_for, asks_so_far
 from sweeps.rungs import standing
 
-DIVERGED = "diverged: loss or metric is not finite"
 STOPPED = "stopped"  # Attribute: why a trial must end that may not have ended yet.
 TAKEN_OUT = "interrupted, and since taken out of the specification"
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """A trial to execute: what to train, and in which folder."""
-
-    ref: str
-    config: TrialConfig
-    folder: Path
-
-
-@dataclass
-class Live:
-    """A trial that is being executed."""
-
-    entry: Entry
-    cell: Cell
-    config: TrialConfig
-    history: History
-    lease: FileLock | None
-    started: float
-    stopped: str | None = None
-    pruned: str | None = None
-
-
-class Watcher(Protocol):
-    """Who is told of everything that happens: the tracker, the display."""
-
-    def started(self, live: Live) -> None: ...
-
-    def row(self, live: Live, row: Mapping[str, Any]) -> None: ...
-
-    def ended(self, live: Live, state: str, reason: str | None, origin: str | None) -> None: ...
 
 
 class Conductor:
@@ -358,38 +323,3 @@ class Conductor:
     def _forget_checkpoints(live: Live) -> None:
         for path in live.history.path.parent.glob("checkpoint-*.pt"):
             path.unlink(missing_ok=True)
-
-
-def config_of(entry: Entry, cell: Cell) -> TrialConfig:
-    """What a started trial of a cell trains."""
-    return cell.config(entry.loss, entry.params, entry.seed, entry.kind)
-
-
-def compare_fresh(ledger: Ledger, home: Home) -> list[dict[str, Any]]:
-    """Every repeated training beside its first: both scores, and whether all their numbers are equal."""
-    rows = [row for row in ledger.rows() if row.state == "complete"]
-    first = {row.attrs["key"]: row for row in rows if not row.attrs.get("fresh")}
-    timing = {"seconds", "images_per_second"}
-
-    def numbers(folder: Path) -> list[dict[str, float]]:
-        return [
-            {name: value for name, value in row["metrics"].items() if name not in timing}
-            for row in read_history(folder)
-        ]
-
-    return [
-        {
-            "key": row.attrs["key"],
-            "study": row.study,
-            "loss": row.attrs["loss"],
-            "params": row.attrs["params"],
-            "seed": row.attrs["seed"],
-            "repetition": row.attrs["fresh"],
-            "first": first[row.attrs["key"]].value,
-            "again": row.value,
-            "identical": numbers(home.trial(row.attrs["key"]))
-            == numbers(home.trial(row.attrs["key"], row.attrs["fresh"])),
-        }
-        for row in rows
-        if row.attrs.get("fresh") and row.attrs["key"] in first
-    ]

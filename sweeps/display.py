@@ -16,9 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.cells import CONFIRM
-from sweeps.conductor import Conductor, Live
+from sweeps.conductor import Conductor
 from sweeps.display_words import readable
 from sweeps.history import SPLIT_NAMES
+from sweeps.live import Live
 from sweeps.preparing import PreparingBar
 from sweeps.results import outcome
 from sweeps.spec import Spec

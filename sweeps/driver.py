@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from cefl import data
 from cefl.errors import CeflError
-from sweeps.conductor import Conductor, Watcher, compare_fresh
+from sweeps.conductor import Conductor
 from sweeps.confirming import Asked, answers, begin, check_ready, note_looks
 from sweeps.errors import (
     DONE,
@@ -27,9 +27,11 @@ from sweeps.errors import (
 )
 from sweeps.home import Home
 from sweeps.ledger import Ledger
+from sweeps.live import Watcher
 from sweeps.own_parts import check_parts
 from sweeps.plan import Plan, build_plan
 from sweeps.protocol import with_confirmation
+from sweeps.repeating import compare_fresh
 from sweeps.results import read_results
 from sweeps.spec import LoadedSpec
 from sweeps.state import Clock, check_comparable, extend, extended, read_state, write_spec

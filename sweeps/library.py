@@ -9,11 +9,12 @@ from typing import Any
 
 import yaml
 
-from sweeps.conductor import Conductor, Live
+from sweeps.conductor import Conductor
 from sweeps.confirming import answers
 from sweeps.driver import EXECUTORS, Display, Options, Outcome, run_sweep
 from sweeps.errors import InputError
 from sweeps.home import Home
+from sweeps.live import Live
 from sweeps.overview import sweep_status
 from sweeps.results import read_results
 from sweeps.spec import LoadedSpec, Spec, load_spec

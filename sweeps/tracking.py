@@ -15,12 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sweeps.conductor import DIVERGED, Live, config_of
 from sweeps.entries import entry_of
 from sweeps.errors import EnvironmentProblem
 from sweeps.history import HISTORY, SPLIT_NAMES, History, read_result
 from sweeps.home import Home, write_json
 from sweeps.ledger import Ledger
+from sweeps.live import DIVERGED, Live, config_of
 from sweeps.plan import Plan
 from sweeps.results import describe, outcome
 from sweeps.tracking_log import read_tracking

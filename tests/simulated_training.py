@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cefl.config import TrialConfig
-from sweeps.conductor import Assignment, Conductor
+from sweeps.conductor import Conductor
 from sweeps.home import Home
 from sweeps.ledger import Ledger
+from sweeps.live import Assignment
 from sweeps.plan import Plan, build_plan
 from sweeps.spec import load_text
 

@@ -6,7 +6,8 @@ import time
 import traceback
 
 from cefl.errors import CeflError
-from sweeps.conductor import Assignment, Conductor
+from sweeps.conductor import Conductor
+from sweeps.live import Assignment
 from sweeps.spec.model import Resources
 
 POLL_SECONDS = 0.5  # While other sweeps train what is left.

@@ -18,10 +18,11 @@ from typing import Any
 from measuring import Bench, scratch
 from mlflow_server import Server
 
-from sweeps.conductor import Conductor, Live
+from sweeps.conductor import Conductor
 from sweeps.executors.inline import InlineExecutor
 from sweeps.home import Home
 from sweeps.ledger import Ledger
+from sweeps.live import Live
 from sweeps.plan import build_plan
 from sweeps.spec import load_spec
 from sweeps.tracking import Tracking

@@ -16,11 +16,11 @@ from conftest import SMALL
 from small_data import write_stripes
 
 from sweeps.cli import main
-from sweeps.conductor import Live
 from sweeps.confirming import test_predictions as predictions_of
 from sweeps.display import TerminalDisplay
 from sweeps.driver import Options, run_sweep
 from sweeps.home import Home
+from sweeps.live import Live
 from sweeps.protocol import read_confirming
 from sweeps.snapshot import LedgerRow, read_ledger, read_looks
 from sweeps.spec import Spec, load_spec

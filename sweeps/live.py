@@ -1,0 +1,55 @@
+"""Trials that are being executed, and who is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock
+
+from cefl.config import TrialConfig
+from sweeps.cells import Cell
+from sweeps.entries import Entry
+from sweeps.history import History
+
+DIVERGED = "diverged: loss or metric is not finite"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A trial to execute: what to train, and in which folder."""
+
+    ref: str
+    config: TrialConfig
+    folder: Path
+
+
+@dataclass
+class Live:
+    """A trial that is being executed."""
+
+    entry: Entry
+    cell: Cell
+    config: TrialConfig
+    history: History
+    lease: FileLock | None
+    started: float
+    stopped: str | None = None
+    pruned: str | None = None
+
+
+class Watcher(Protocol):
+    """Who is told of everything that happens: the tracker, the display."""
+
+    def started(self, live: Live) -> None: ...
+
+    def row(self, live: Live, row: Mapping[str, Any]) -> None: ...
+
+    def ended(self, live: Live, state: str, reason: str | None, origin: str | None) -> None: ...
+
+
+def config_of(entry: Entry, cell: Cell) -> TrialConfig:
+    """What a started trial of a cell trains."""
+    return cell.config(entry.loss, entry.params, entry.seed, entry.kind)

@@ -25,6 +25,10 @@ from trackers.errors import TrackingError
 
 HOST = "127.0.0.1"
 START_SECONDS = 90.0
+QUIET = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # Eight processes for jobs of language models.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
 LAST_PORT = 65535
 
 
@@ -62,7 +66,9 @@ def serve_ui(home: Home, name: str | None, port: int) -> int:
             servers = []
             for page in pages:
                 # A group of its own, so that ending it ends its workers too.
-                server = subprocess.Popen(page.command, stdout=log, stderr=log, start_new_session=True)
+                server = subprocess.Popen(
+                    page.command, stdout=log, stderr=log, start_new_session=True, env={**os.environ, **QUIET}
+                )
                 started.callback(end_group, server)
                 servers.append(server)
             for page, server in zip(pages, servers, strict=True):

@@ -1,0 +1,88 @@
+"""``sweeps compare`` on sweeps that were really run."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sweeps
+from sweeps import comparing
+from sweeps.errors import InputError
+from sweeps.home import Home
+from trackers.errors import ComparisonError
+
+
+def compare(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sweeps", "compare", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sweeps of one cell, which differ in their batch size."""
+    folder = tmp_path_factory.mktemp("compare")
+    spec: dict[str, Any] = {
+        "name": "one", "data": {"source": "digits", "imbalance": 20}, "depth": 8,
+        "losses": ["cross_entropy", "cefl"], "resources": {"gpus": 0},
+        "recipe": {"epochs": 1, "batch_size": 64, "precision": "float32"},
+    }  # fmt: skip
+    sweeps.run(spec, home=folder, executor="inline", progress=False)
+    two = {**spec, "name": "two", "losses": ["cefl"], "recipe": {**spec["recipe"], "batch_size": 32}}
+    sweeps.run(two, home=folder, executor="inline", progress=False)
+    return folder
+
+
+def test_two_arms_of_a_sweep_stand_side_by_side(home: Path) -> None:
+    done = compare("one:cross_entropy", "one:cefl(gamma=2)", "--home", home, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    (row,) = found["rows"]
+    scores = {trial["loss"]: trial["metrics"] for trial in sweeps.trials("one", home=home)}
+    assert row["first_mean"] == scores["cross_entropy"]["val/balanced_accuracy"]
+    assert row["second_mean"] == scores["cefl"]["val/balanced_accuracy"]
+    assert found["conditions"] == []
+    page = next(path for path in found["files"] if path.endswith(".html"))
+    assert Path(page).parent.name == "one-cross_entropy--one-cefl-gamma-2"
+    assert "cefl(gamma=2)" in Path(page).read_text()
+
+
+def test_two_sweeps_stand_side_by_side_with_what_they_do_otherwise(home: Path, tmp_path: Path) -> None:
+    done = compare("one", "two", "--home", home, "--split", "test", "--metric", "accuracy", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "recipe.batch_size is 64 in one, 32 in two" in done.stdout
+    assert "cefl(gamma=2)" in done.stdout
+    assert (tmp_path / "comparison.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "options", "said"),
+    [
+        ("one", "three", {}, "three: no such sweep"),
+        ("one", "two:cefl(gamma=2)", {}, "give two sweeps, or an arm of each"),
+        (
+            "one:cefl",
+            "two:cefl(gamma=2)",
+            {},
+            "the sweep one has no arm cefl; it has cross",
+        ),
+        ("one", "two", {"metric": "acuracy"}, "--metric: 'acuracy' is not one of balanced_accuracy"),
+        ("one", "two", {"split": "train"}, "--split: 'train' is not one of validation, test"),
+    ],
+)
+def test_what_cannot_be_compared_is_told(
+    home: Path, first: str, second: str, options: dict[str, str], said: str
+) -> None:
+    with pytest.raises((InputError, ComparisonError), match=re.escape(said)):
+        comparing.compare(Home(home), first, second, options.get("metric"), options.get("split"))
+
+
+def test_what_is_wrong_is_one_line_and_code_2(home: Path) -> None:
+    done = compare("one", "two:cefl(gamma=2)", "--home", home)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 from cefl import data
@@ -17,10 +14,8 @@ from sweeps.conductor import Conductor
 from sweeps.confirming import Asked, answers, begin, check_ready, note_looks
 from sweeps.errors import (
     DONE,
-    INTERRUPTED,
     NONE_SUCCEEDED,
     SOME_FAILED,
-    TERMINATED,
     TRACKING_INCOMPLETE,
     EnvironmentProblem,
     InputError,
@@ -35,6 +30,7 @@ from sweeps.repeating import compare_fresh
 from sweeps.results import read_results
 from sweeps.spec import LoadedSpec
 from sweeps.state import Clock, check_comparable, extend, extended, read_state, write_spec
+from sweeps.stopping import is_requested, stopping_in_order
 from sweeps.tracking import WEIGHTS, Tracking, check_tracking
 from trackers.compare import arm_key
 from trackers.confirmation import Confirmation
@@ -141,6 +137,9 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
             complete = tracking.finish(state, files, patience)
             if not complete and code in (DONE, SOME_FAILED):
                 code = TRACKING_INCOMPLETE
+        except (KeyboardInterrupt, SystemExit):
+            state = "interrupted"
+            raise
         finally:
             clock.write(state, reason)
         repeated = compare_fresh(ledger, home) if options.fresh else []
@@ -185,14 +184,18 @@ def verify_data(plan: Plan) -> None:
 
 
 def execute(conductor: Conductor, loaded: LoadedSpec, options: Options, display: Display) -> int:
-    """Train what is left, then the confirmation; 0, or the code of the signal that ended it."""
+    """Train what is left, then the confirmation; 0, or the code of the signal or request that ended it."""
     go_on_to_confirm(conductor, options, display)
     if conductor.exhausted:
         return DONE
+
+    def requested() -> bool:
+        return is_requested(conductor.home, conductor.plan.name)
+
     display.note("starting " + ("Ray" if options.executor == "ray" else "in this process"))
     executor = make_executor(loaded, options)
     try:
-        with stopping_on_signals(conductor, executor, display.note) as received:
+        with stopping_in_order(conductor, executor, display.note, requested) as received:
             with display.running(conductor, executor.slots):
                 executor.run(conductor)
                 go_on_to_confirm(conductor, options, display)
@@ -234,36 +237,6 @@ def make_executor(loaded: LoadedSpec, options: Options) -> Executor:
     if options.concurrent is not None:
         resources = resources.model_copy(update={"concurrent": options.concurrent})
     return RayExecutor(resources)
-
-
-@contextmanager
-def stopping_on_signals(
-    conductor: Conductor, executor: Executor, say: Callable[[str], None]
-) -> Iterator[list[int]]:
-    """The first SIGINT or SIGTERM ends the sweep in order; a second one ends the process at once.
-
-    Either way the ledger can go on from where it was.
-    """
-    received: list[int] = []
-    codes = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        received.append(codes[signal.Signals(number)])
-        conductor.stopping = True
-        for each in codes:
-            signal.signal(each, signal.SIG_DFL)
-        say("stopping; what is running goes on next time (again to end at once)")
-        executor.interrupt()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    before = {each: signal.signal(each, stop) for each in codes}
-    try:
-        yield received
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 def conclude(conductor: Conductor, code: int) -> tuple[str, int]:

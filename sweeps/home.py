@@ -26,6 +26,7 @@ from sweeps.errors import AlreadyRunning, EnvironmentProblem
 
 VARIABLE = "SWEEPS_HOME"
 DEFAULT = "runs"
+LOOKED_AT_SECONDS = 0.2  # Who only looks whether a lock is held holds it for a moment.
 
 
 @dataclass(frozen=True)
@@ -95,14 +96,13 @@ class Home:
         Raises:
             AlreadyRunning: If another process holds it; says which.
         """
-        path = self.root / "locks" / f"{name}.lock"
-        holder = path.with_suffix(".json")
+        path, holder = self.root / "locks" / f"{name}.lock", self.holder(name)
         lock = FileLock(path)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=LOOKED_AT_SECONDS)
         except Timeout:
             raise AlreadyRunning(
-                f"sweep {name} is {described(read_json(holder))}; wait for it, or stop it there"
+                f"sweep {name} is {described(read_json(holder))}; wait for it, or: sweeps stop {name}"
             ) from None
         try:
             write_json(holder, {"host": socket.gethostname(), "process": os.getpid(), "started": time.time()})
@@ -110,6 +110,21 @@ class Home:
         finally:
             holder.unlink(missing_ok=True)
             lock.release()
+
+    def holder(self, name: str) -> Path:
+        """Where a driver says who it is."""
+        return self.root / "locks" / f"{name}.json"
+
+    def driver(self, name: str) -> dict[str, Any] | None:
+        """Host, process and start of the living driver of a sweep, ``None`` where there is none."""
+        for _ in range(20):  # It says who it is a moment after it has its lock.
+            if not self.is_driven(name):
+                return None
+            driver = read_json(self.holder(name))
+            if isinstance(driver, dict):
+                return driver
+            time.sleep(0.05)
+        return {}
 
     def is_driven(self, name: str) -> bool:
         """Whether a living process drives the sweep."""
@@ -140,7 +155,7 @@ class Home:
 
 def described(holder: Any) -> str:
     """Who drives a sweep, from the file beside its lock."""
-    if not isinstance(holder, dict):
+    if not isinstance(holder, dict) or not holder:
         return "being driven by another process"
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder["started"]))
     return f"being driven by process {holder['process']} on {holder['host']} since {since}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 
-from sweeps.cli import comparing, data, figures, results, running, service  # noqa: F401 (they register their verbs)
+# Each registers its verbs.
+from sweeps.cli import comparing, data, figures, results, running, service, upkeep  # noqa: F401
 from sweeps.cli.app import app
 from sweeps.errors import ENVIRONMENT, INTERRUPTED, TERMINATED, WRONG_INPUT, SweepError
 

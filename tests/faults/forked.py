@@ -1,0 +1,77 @@
+"""Commands in processes of their own that start at once: forked from a process that has everything imported.
+
+A fork is a real process: it is killed, stopped and waited for like one that a person started.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import cache
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+
+@cache
+def context() -> ForkServerContext:
+    """The process that others are forked from; it goes when this one goes."""
+    chosen = multiprocessing.get_context("forkserver")
+    chosen.set_forkserver_preload(["preloaded"])
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), before]))
+    try:
+        forkserver.ensure_running()
+    finally:
+        del os.environ["PYTHONPATH"]
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+    return chosen
+
+
+def command(arguments: list[str], log: str, before: Callable[[], object] | None = None) -> None:
+    """Be ``sweeps ARGUMENTS``, its output in a file."""
+    with open(log, "ab", buffering=0) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    assert "sweeps.driver" in sys.modules, "everything was to be imported before the fork"
+    if before is not None:
+        before()
+    from sweeps.cli import main
+
+    sys.argv = ["sweeps", *arguments]
+    main()
+
+
+def start(log: Path, *arguments: object, before: Callable[[], object] | None = None) -> BaseProcess:
+    """Start a command; ``before`` is called in its process first."""
+    process = context().Process(target=command, args=([*map(str, arguments)], str(log), before), daemon=True)
+    process.start()
+    return process
+
+
+def run_inline(
+    log: Path, spec: Path, home: Path, *more: object, before: Callable[[], object] | None = None
+) -> BaseProcess:
+    """Start ``sweeps run`` with the in-process executor."""
+    return start(log, "run", spec, "--home", home, "--executor", "inline", *more, before=before)
+
+
+def ended(process: BaseProcess, seconds: float = 120.0) -> int:
+    """Exit code of a command, negative for the signal that killed it."""
+    process.join(seconds)
+    assert process.exitcode is not None, f"process {process.pid} has not ended after {seconds} s"
+    return process.exitcode
+
+
+def until(condition: Callable[[], bool], driver: BaseProcess, log: Path, seconds: float = 60.0) -> None:
+    """Wait for what a living driver is to bring about."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert driver.is_alive(), log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.01)

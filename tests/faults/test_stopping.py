@@ -1,0 +1,92 @@
+"""A sweep is ended in order from another terminal and by signals, at once by two; it can go on afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+from forked import ended, run_inline, start, until
+
+from sweeps.home import Home, write_json
+from sweeps.snapshot import read_ledger
+from sweeps.state import read_state
+
+
+@pytest.fixture
+def running(small_spec: Path, home: Path, log: Path) -> BaseProcess:
+    """A driver with a row of its first trial, and work for minutes."""
+    small_spec.write_text(small_spec.read_text().replace("epochs: 2", "epochs: 3000"))
+    driver = run_inline(log, small_spec, home)
+    until(lambda: bool(list((home / "trials").glob("*/history.jsonl"))), driver, log)
+    return driver
+
+
+def pid(driver: BaseProcess) -> int:
+    assert driver.pid is not None
+    return driver.pid
+
+
+def ended_in_order(home: Path) -> bool:
+    place = Home(home)
+    states = [row.state for row in read_ledger(place.optuna_url, "small")]
+    holds = place.holder("small").exists() or place.is_driven("small")
+    return states == ["running"] and read_state(place, "small").state == "interrupted" and not holds
+
+
+def test_a_stop_from_another_terminal_is_waited_for(
+    home: Path, log: Path, running: BaseProcess, tmp_path: Path
+) -> None:
+    said = tmp_path / "said.txt"
+    assert ended(start(said, "stop", "small", "--home", home)) == 0
+    assert f"process {running.pid}" in said.read_text()
+    assert "sweep small has stopped: it is interrupted" in said.read_text()
+    assert ended(running, 20) == 143
+    assert "stopping; what is running goes on next time" in log.read_text()
+    assert ended_in_order(home)
+    assert not (home / "sweeps" / "small" / "stop.json").exists()
+
+
+def test_what_does_not_run_is_not_stopped_and_an_old_request_stops_no_later_run(
+    small_spec: Path, home: Path, log: Path, tmp_path: Path
+) -> None:
+    said = tmp_path / "said.txt"
+    assert ended(start(said, "stop", "small", "--home", home)) == 2
+    assert "no such sweep" in said.read_text()
+    write_json(home / "sweeps" / "small" / "stop.json", {"host": "there", "process": 1, "started": 1.0})
+    assert ended(run_inline(log, small_spec, home)) == 0, log.read_text()
+    assert ended(start(said, "stop", "small", "--home", home)) == 0
+    assert "sweep small does not run: it is done" in said.read_text()
+
+
+def test_a_driver_that_hangs_is_named_and_the_request_stands(
+    home: Path, running: BaseProcess, tmp_path: Path
+) -> None:
+    said = tmp_path / "said.txt"
+    os.kill(pid(running), signal.SIGSTOP)
+    try:
+        assert ended(start(said, "stop", "small", "--home", home, "--wait", "0.5")) == 6
+        assert f"is still being driven by process {running.pid}" in said.read_text()
+    finally:
+        os.kill(pid(running), signal.SIGCONT)
+    assert ended(running, 20) == 143
+    assert ended_in_order(home)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_sweep_in_order(
+    number: signal.Signals, code: int, home: Path, running: BaseProcess
+) -> None:
+    os.kill(pid(running), number)
+    assert ended(running, 20) == code
+    assert ended_in_order(home)
+
+
+def test_a_second_signal_ends_the_process_at_once(home: Path, log: Path, running: BaseProcess) -> None:
+    os.kill(pid(running), signal.SIGINT)
+    until(lambda: "stopping" in log.read_text(), running, log)
+    os.kill(pid(running), signal.SIGINT)
+    assert ended(running, 20) in (130, -signal.SIGINT), "unless it was quicker in order"
+    assert read_state(Home(home), "small").state == "interrupted"

@@ -93,11 +93,7 @@ class Ledger:
         study = self.study(study_name)
         number = len(study.get_trials(deepcopy=False))
         digest = hashlib.sha256(f"{seed}/{study_name}/{number}".encode()).digest()
-        study.sampler = TPESampler(
-            seed=int.from_bytes(digest[:4], "big"),
-            n_startup_trials=STARTUP_TRIALS,
-            multivariate=len(ranges) > 1,  # Of a single range it would only warn of points outside.
-        )
+        study.sampler = TPESampler(seed=int.from_bytes(digest[:4], "big"), n_startup_trials=STARTUP_TRIALS)
         return study.ask({name: FloatDistribution(*interval) for name, interval in ranges.items()}).params
 
     def note(self, entry: Entry, **attrs: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 
@@ -180,6 +181,27 @@ def test_listed_points_are_stopped_only_if_asked_for(
     assert sum(row.state == "pruned" for row in points) == pruned
     (ask,) = [row for row in read_ledger(home.optuna_url, "searched") if row.attrs["kind"] == "ask"]
     assert ask.state == "pruned", "points stand at the rung in any case"
+
+
+@pytest.mark.parametrize("more", ["alpha: [0.25, 4]", "pruner: hyperband, grace: 2, reduction: 2"])
+def test_two_parameters_and_hyperband_are_searched_without_a_word(
+    home: Home, stripes: Path, more: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A listed point outside the range, and one without the searched alpha, must not make Optuna warn."""
+    text = SPEC.replace("cefl, gamma: [1, 2]", "focal, gamma: [1, 7]").replace(
+        "losses: cefl", "losses: focal"
+    )
+    conductor = conductor_of(home, planned(home, text.replace("asks: 5", f"asks: 9, {more}"), stripes.parent))
+    logging.getLogger("optuna").addHandler(caplog.handler)
+    Simulated(by_gamma, slots=3).run(conductor)
+    logging.getLogger("optuna").removeHandler(caplog.handler)
+    asked = [trial for trial in optuna_trials(home) if trial.user_attrs["kind"] == "ask"]
+    assert len(asked) == 9
+    assert any(trial.state == TrialState.PRUNED for trial in asked)
+    assert len({tuple(sorted(trial.params.items())) for trial in asked}) == 9
+    if "alpha" in more:
+        assert all(0.25 <= trial.params["alpha"] <= 4 for trial in asked)
+    assert caplog.messages == []
 
 
 def test_a_search_that_dies_again_and_again_decides_as_an_undisturbed_one(

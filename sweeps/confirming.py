@@ -144,6 +144,15 @@ def confirmed(home: Home, plan: Plan, trials: Sequence[TrialResult]) -> dict[str
     return confirmations(trials, found, objective(plan), images)
 
 
+def under_way(home: Home, plan: Plan, trials: Sequence[TrialResult]) -> dict[str, tuple[int, int]]:
+    """Cells whose confirmation has not come to its end yet: trials that have ended, and all of them."""
+    waiting = {cell: each for cell, each in protocols(home, plan).items() if not each.looks}
+    return {
+        cell: progress([trial for trial in trials if trial.cell == cell], protocol)
+        for cell, protocol in waiting.items()
+    }
+
+
 def test_predictions(home: Home, key: str) -> Predictions | None:
     """What a trial said of the test images; ``None`` where that cannot be read."""
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sweeps.best_spec import best_spec
 from sweeps.cells import Cell
-from sweeps.confirming import answered, confirmed
+from sweeps.confirming import answered, confirmed, under_way
 from sweeps.display_words import readable
 from sweeps.doctor import versions
 from sweeps.history import read_result
@@ -71,6 +71,7 @@ def report_data(home: Home, plan: Plan, state: SweepState, shown: str) -> Report
         run_command="" if state.file == NO_FILE else f"sweeps run {state.file}",
         ui_command=f"sweeps ui {plan.name}",
         confirmations=said,
+        under_way=under_way(home, plan, trials),
         confirm_command=f"sweeps confirm {plan.name}",
         best_file=BEST if winners else None,
         best_command=f"sweeps run {BEST}" if winners else None,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from trackers.confirmation import Confirmation, ConfirmedArm
 from trackers.estimates import Contrast, Estimate
 from trackers.power import POWER, detectable_difference
-from trackers.wording import counted, metric_name, percent, signed
+from trackers.wording import counted, deviation, metric_name, percent, signed
 
 
 def interval(found: Estimate) -> str:
@@ -21,6 +21,11 @@ def plus_minus(found: Estimate) -> str:
     """``87.4% ± 0.9``: mean and half-width of the 95% interval, both doubts."""
     half = "" if found.half is None else f" ± {100 * found.half:.1f}"
     return percent(found.mean) + half
+
+
+def halves(found: Estimate) -> str:
+    """``3.2, 1.5``: half-widths in points, of the seeds and of the images."""
+    return f"{deviation(found.h_seeds)}, {deviation(found.h_images)}"
 
 
 def gap(found: Contrast | None) -> str:
@@ -61,8 +66,18 @@ def chosen_by(found: Confirmation) -> str:
 
 
 def headline(found: Confirmation) -> str:
-    """``cefl(gamma=2): 87.4% ± 0.9``."""
-    return f"{found.winner.arm}: {plus_minus(found.winner.test)}"
+    """``cefl(gamma=2): 87.4% ± 0.9, beats cross-entropy (n = 5)``."""
+    test = found.winner.test
+    return f"{found.winner.arm}: {plus_minus(test)}, {decision(found)} (n = {test.n})"
+
+
+def decision(found: Confirmation) -> str:
+    """Whether the chosen arm beats cross-entropy, in a few words."""
+    if found.winner.is_baseline:
+        return "the baseline itself"
+    if found.beats_baseline is None:
+        return "undecided"
+    return "beats cross-entropy" if found.beats_baseline else "not shown to beat cross-entropy"
 
 
 def verdict(found: Confirmation) -> str:
@@ -129,8 +144,8 @@ def method(found: Confirmation) -> str:
     """How the numbers came about."""
     looks = f", times {found.looks} looks" if found.looks > 1 else ""
     return (
-        f"Seeds {ranges(found.seeds)}, the same for every arm. Differences are paired; p is of the paired"
-        f" t-test, Holm over {counted(found.tests, 'arm')}{looks}; nothing is decided below 5 seeds."
+        f"Seeds {ranges(found.seeds)}, the same for every arm. Differences are paired; p is of the paired t"
+        f" test, Holm over {counted(found.tests, 'arm')}{looks}; nothing is decided below 5 seeds."
         " Intervals are 95%, of the seeds and the test images together; decisions rest on the seeds."
     )
 

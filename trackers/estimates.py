@@ -132,9 +132,9 @@ def recalls_by_size(trials: Sequence[TrialResult]) -> tuple[Recall, ...]:
         return ()
     hits, images, train, _ = found
     groups = {
-        f"many (over {MANY})": [at for at, count in enumerate(train) if count > MANY],
-        f"medium ({FEW} to {MANY})": [at for at, count in enumerate(train) if FEW <= count <= MANY],
-        f"few (under {FEW})": [at for at, count in enumerate(train) if count < FEW],
+        "many": [at for at, count in enumerate(train) if count > MANY],
+        "medium": [at for at, count in enumerate(train) if FEW <= count <= MANY],
+        "few": [at for at, count in enumerate(train) if count < FEW],
     }
     sizes = {name: sum(images[at] for at in members) for name, members in groups.items()}
     return tuple(

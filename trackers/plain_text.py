@@ -7,10 +7,11 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from trackers import wording
+from trackers import confirmed_words, verdicts, wording
 from trackers.escaping import escaped, fenced, harmless
 from trackers.published.figures import NOTE, beside_published
 from trackers.report_data import CellReport, ReportData, cell_reports, unfinished
+from trackers.savings import in_words, savings
 from trackers.table import TrialResult, frame
 from trackers.tables import markdown
 
@@ -45,16 +46,22 @@ def as_markdown(data: ReportData) -> str:
     if data.objective.split == "test":
         parts.append(f"> **Warning.** {escaped(wording.TEST_WARNING)}")
     parts.append("## Result")
-    parts += [
-        f"- **{escaped(cell.info.name)}**: {escaped(wording.verdict(cell, data.objective))}" for cell in cells
-    ]
-    parts += [wording.caution(cells, data.objective), wording.next_step(data.confirm_command)]
-    parts += [fenced(data.confirm_command, "sh")] if data.confirm_command else []
-    parts += ["## Best arms", _best_table(cells)]
+    for cell in cells:
+        parts.append(f"- **{escaped(cell.info.name)}**: {escaped(verdicts.verdict(cell, data.objective))}")
+    parts += [escaped(text) for text in verdicts.how_to_read(cells)]
+    still = verdicts.unconfirmed(cells)
+    if still or not cells:
+        parts += [wording.caution(still, data.objective), wording.next_step(data.confirm_command)]
+        parts += [fenced(data.confirm_command, "sh")] if data.confirm_command else []
+    if data.confirmations:
+        parts += ["## Confirmed", _confirmed_table(cells)]
+    if still or not cells:
+        parts += ["## Leading the search" if data.confirmations else "## Best arms", _best_table(still)]
     for cell in cells:
         parts += [f"## {escaped(cell.info.name)}", escaped(wording.conditions(cell))]
         parts += [escaped(note) for note in cell.info.notes]
-        parts.append(_leaderboard(cell))
+        parts += [in_words(savings(cell.trials))]
+        parts += ["### The search" if cell.confirmation else "", _leaderboard(cell)]
         parts += _published(cell)
     left_over = unfinished(data.trials)
     if left_over:
@@ -70,6 +77,30 @@ def _value(trial: TrialResult, column: str) -> Any:
     if group == "metrics" and name:
         return trial.metrics.get(name)
     return getattr(trial, column)
+
+
+def _confirmed_table(cells: Sequence[CellReport]) -> str:
+    found = [(cell, cell.confirmation) for cell in cells if cell.confirmation is not None]
+    rows = [
+        (
+            cell.info.name, arm.arm, wording.percent(arm.test.mean), confirmed_words.interval(arm.test),
+            arm.test.n, confirmed_words.gap(arm.difference), confirmed_words.p_value(arm.p),
+            "–" if arm.is_baseline else confirmed_words.yes_no(arm.beats_baseline),
+        )
+        for cell, said in found
+        for arm in said.arms
+    ]  # fmt: skip
+    header = (
+        "Cell",
+        "Arm",
+        "Test mean",
+        "95% interval, %",
+        "n",
+        "Difference, points",
+        "p",
+        "Beats cross-entropy",
+    )
+    return markdown(header, rows, range(2, 7))
 
 
 def _best_table(cells: Sequence[CellReport]) -> str:

@@ -92,11 +92,10 @@ def _panel(name: str) -> str:
 _BASELINE = "The dashed line is cross-entropy, the band behind it the range over its seeds."
 
 
-def confusion_plots(number: int, cell: CellReport, data: ReportData) -> Iterable[Plot]:
-    """Confusion matrices of the leading arm and of cross-entropy."""
+def confusion_plots(number: int, cell: CellReport, first: str) -> Iterable[Plot]:
+    """Confusion matrices of the leading arm and of cross-entropy, on the split ``first`` if they have it."""
     if cell.winner is None:
         return
-    first = "test" if data.objective.split == "test" else "val"
     baseline = baseline_of(cell.arms)
     pair = [cell.winner.summary] + ([baseline] if baseline and baseline.rank != 1 else [])
     for split in (first, "val", "test"):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from trackers.compare import ArmSummary, BestArm, Objective, best, by_cell, leaderboard
+from trackers.compare import ArmSummary, BestArm, Objective, arm_key, best, by_cell, leaderboard
 from trackers.confirmation import Confirmation
 from trackers.table import STATES, TrialResult
 
@@ -59,6 +59,7 @@ class ReportData:
         run_command: Runs or resumes the sweep.
         ui_command: Shows the runs in MLflow.
         confirmations: What was confirmed, by the name of the cell.
+        under_way: Cells whose confirmation has begun and not ended: trials that ended, and all of them.
         confirm_command: Trains the leading arms again with new seeds, ``None`` if there is no such command.
         best_file: Name of the file beside the report with the best configurations, ``None`` without one.
         best_command: Runs that file.
@@ -78,6 +79,7 @@ class ReportData:
     run_command: str = ""
     ui_command: str = ""
     confirmations: Mapping[str, Confirmation] = field(default_factory=dict)
+    under_way: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     confirm_command: str | None = None
     best_file: str | None = None
     best_command: str | None = None
@@ -89,12 +91,17 @@ class ReportData:
 
 @dataclass(frozen=True)
 class CellReport:
-    """One cell with all that is said of it; ``winner`` is ``None`` as long as no trial is complete."""
+    """One cell with all that is said of it; ``winner`` is ``None`` as long as no trial is complete.
+
+    ``arms`` and ``winner`` are those of the search, ``confirmation`` is what was found out about them.
+    """
 
     info: CellInfo
     trials: tuple[TrialResult, ...]
     arms: tuple[ArmSummary, ...]
     winner: BestArm | None
+    confirmation: Confirmation | None = None
+    under_way: tuple[int, int] | None = None
 
     @property
     def states(self) -> dict[str, int]:
@@ -116,9 +123,32 @@ def cell_reports(data: ReportData) -> list[CellReport]:
             trials=tuple(trials),
             arms=tuple(boards.get(name, ())),
             winner=winners.get(name),
+            confirmation=data.confirmations.get(name),
+            under_way=data.under_way.get(name),
         )
         for name, trials in members.items()
     ]
+
+
+def as_confirmed(cell: CellReport) -> CellReport:
+    """The cell as its confirmation sees it: its trials alone, its arms in its order, for views of both."""
+    said = cell.confirmation
+    if said is None:
+        return cell
+    trials = tuple(
+        replace(trial, kind="point")
+        for trial in cell.trials
+        if trial.kind == "confirm" and trial.seed in said.seeds
+    )
+    board = {arm_key(arm): arm for arm in leaderboard(trials, said.objective)}
+    arms = [replace(board[arm.key], rank=rank) for rank, arm in enumerate(said.arms, start=1)]
+    winner = None if cell.winner is None else replace(cell.winner, summary=arms[0])
+    return replace(cell, trials=trials, arms=tuple(arms), winner=winner)
+
+
+def class_split(cell: CellReport, objective: Objective) -> str:
+    """``test`` where test images may be looked at: after a confirmation, or where they choose."""
+    return "test" if cell.confirmation is not None or objective.split == "test" else "val"
 
 
 def count_states(trials: Sequence[TrialResult]) -> dict[str, int]:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from trackers import confirmed_words as words
 from trackers import wording
 from trackers.per_class import ClassTable, class_tables
-from trackers.report_data import CellReport, ReportData, cell_reports, unfinished
+from trackers.report_data import (
+    CellReport,
+    ReportData,
+    as_confirmed,
+    cell_reports,
+    class_split,
+    unfinished,
+)
 from trackers.tables import Column, Table
+from trackers.verdicts import how_to_read
 
 _SPLITS = {"val": "validation", "test": "test"}
 _CELL, _ARM = Column("Cell"), Column("Arm")
@@ -15,9 +24,42 @@ _SEEDS = Column("n", number=True)
 
 
 def report_tables(data: ReportData) -> list[Table]:
-    """Leaderboard, classes, and the trials without a result."""
+    """What was confirmed, leaderboard, classes, and the trials without a result."""
     cells = cell_reports(data)
-    return [leaderboard_table(cells, data), per_class_table(cells, data), failed_table(data)]
+    confirmed = [confirmation_table(cells, data)] if data.confirmations else []
+    return [*confirmed, leaderboard_table(cells, data), per_class_table(cells, data), failed_table(data)]
+
+
+def confirmation_table(cells: Sequence[CellReport], data: ReportData) -> Table:
+    """Every confirmed arm of every cell, the chosen one first."""
+    rows = [
+        (
+            cell.info.name, arm.arm, arm.validation, arm.test.mean, arm.test.std, arm.test.low, arm.test.high,
+            arm.test.h_seeds, arm.test.h_images, arm.test.n,
+            arm.difference.estimate.mean if arm.difference else None,
+            arm.difference.estimate.low if arm.difference else None,
+            arm.difference.estimate.high if arm.difference else None,
+            arm.p, None if arm.is_baseline else words.yes_no(arm.beats_baseline),
+        )
+        for cell in cells
+        if cell.confirmation is not None
+        for arm in cell.confirmation.arms
+    ]  # fmt: skip
+    share = {name: Column(name, wording.percent, True) for name in ("Chosen by", "Test mean", "Low", "High")}
+    points = {name: Column(name, wording.signed, True) for name in ("Difference", "Least", "Greatest")}
+    spread = {name: Column(name, wording.deviation, True) for name in ("SD", "Seeds", "Images")}
+    columns = (
+        _CELL, _ARM, share["Chosen by"], share["Test mean"], spread["SD"], share["Low"], share["High"],
+        spread["Seeds"], spread["Images"], _SEEDS, points["Difference"], points["Least"], points["Greatest"],
+        Column("p", words.p_value, True), Column("Beats cross-entropy"),
+    )  # fmt: skip
+    metric, reading = wording.metric_name(data.objective).capitalize(), " ".join(how_to_read(cells))
+    note = (
+        f"{metric} on the test set, last epoch. Low to High and Least to Greatest are 95% intervals of seeds "
+        "and test images together, Seeds and Images their half-widths; SD, half-widths and differences are "
+        f"in percentage points. {reading}"
+    )
+    return Table("confirmation", f"Confirmation of {data.sweep}", columns, tuple(rows), note)
 
 
 def leaderboard_table(cells: Iterable[CellReport], data: ReportData) -> Table:
@@ -50,8 +92,11 @@ def leaderboard_table(cells: Iterable[CellReport], data: ReportData) -> Table:
 
 def per_class_table(cells: Iterable[CellReport], data: ReportData) -> Table:
     """Precision, recall and F1 of every class, of the leading arm and cross-entropy of every cell."""
-    first = "test" if data.objective.split == "test" else "val"
-    found = [table for cell in cells for table in class_tables(cell, first)]
+    found = [
+        table
+        for cell in cells
+        for table in class_tables(as_confirmed(cell), class_split(cell, data.objective))
+    ]
     return class_rows("per-class", f"Classes of {data.sweep}", found)
 
 

@@ -186,7 +186,7 @@ def confusion_view(
     order = class_order(train_counts, size)
     counts = tuple(tuple(sum(int(m[row][column]) for m in matrices) for column in order) for row in order)
     labels = unique_labels([classes[index] for index in order])
-    return ConfusionView(arm.arm, split, len(matrices), labels, _ticks(labels), counts, row_shares(counts))
+    return ConfusionView(arm.arm, split, len(matrices), labels, ticks_of(labels), counts, row_shares(counts))
 
 
 def classes_view(
@@ -204,7 +204,7 @@ def classes_view(
         tuple(int(counts[index]) for index in order) if counts else () for counts in (train, validation, test)
     )
     return ClassesView(
-        labels, _ticks(labels), train, validation, test, tuple(classes[index] in alone for index in order)
+        labels, ticks_of(labels), train, validation, test, tuple(classes[index] in alone for index in order)
     )
 
 
@@ -264,7 +264,7 @@ def _thinned(arms: list[ArmSummary], most: int) -> list[ArmSummary]:
     return [arm for index, arm in enumerate(arms) if index in kept]
 
 
-def _ticks(labels: Sequence[str]) -> tuple[str, ...]:
+def ticks_of(labels: Sequence[str]) -> tuple[str, ...]:
     stride = 1 if len(labels) <= ALL_TICKS else math.ceil(len(labels) / MOST_TICKS)
     return tuple(labels[::stride])
 

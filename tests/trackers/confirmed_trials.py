@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from synthetic_trials import trial
+from synthetic_trials import CLASSES, confusion, train_counts, trial
 
-from trackers.compare import ArmKey
-from trackers.confirmation import Protocol
+from trackers.compare import ArmKey, Objective
+from trackers.confirmation import Confirmation, Protocol
+from trackers.deciding import confirmations
 from trackers.image_doubt import Predictions
 from trackers.table import TrialResult
 
 BASE: ArmKey = ("cross_entropy", ())
 FIRST_SEED = 1000
+CELL = "cifar10-rho100-resnet20"
 
 
 def arm(loss: str, gamma: float) -> ArmKey:
@@ -63,3 +65,35 @@ def predicted(
         for each in trials
         if each.state == "complete"
     }
+
+
+def confirmed_sweep(
+    classes: tuple[str, ...] = CLASSES, cell: str = CELL, seeds: int = 5
+) -> list[TrialResult]:
+    """Three confirmed arms of the first cell of `synthetic_trials.sweep`, with confusion matrices."""
+    rng = np.random.default_rng(11)
+    means = {BASE: 0.62, arm("cefl", 2.0): 0.65, arm("cefl2", 1.0): 0.648}
+    shared = rng.normal(0, 0.006, seeds)
+    trials = []
+    for (loss, params), mean in means.items():
+        for number in range(seeds):
+            test = float(mean + shared[number] + rng.normal(0, 0.003))
+            trials.append(
+                trial(
+                    cell=CELL, study=f"demo/{CELL}/confirm", number=len(trials), kind="confirm", loss=loss,
+                    params=dict(params), seed=FIRST_SEED + number, score=test + 0.002,
+                    metrics={"test/balanced_accuracy": test, "val/balanced_accuracy": test + 0.002},
+                    confusion={split: confusion(rng, test, len(classes)) for split in ("val", "test")},
+                    classes=classes, train_counts=train_counts(len(classes)), epochs=40,
+                )
+            )  # fmt: skip
+    return trials
+
+
+def said_of(trials: Sequence[TrialResult], *looks: int) -> dict[str, Confirmation]:
+    """What the confirmation trials among these say, by cell."""
+    mine = [each for each in trials if each.kind == "confirm"]
+    arms = {(each.loss, tuple(sorted(each.params.items()))): None for each in mine}
+    seeds = tuple(sorted({each.seed for each in mine}))
+    protocols = {each.cell: Protocol(tuple(arms), seeds, looks or (len(seeds),)) for each in mine}
+    return confirmations(mine, protocols, Objective(), predicted(mine, classes=10, images=100))

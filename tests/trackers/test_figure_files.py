@@ -7,6 +7,7 @@ from pathlib import Path
 import plotly.io
 import pytest
 from browser import visit
+from confirmed_trials import confirmed_sweep, said_of
 from synthetic_trials import sweep
 from test_report import report
 
@@ -18,7 +19,8 @@ from trackers.report import write_files
 
 @pytest.fixture(scope="module")
 def plots() -> list[tuple[str, Plot]]:
-    return all_plots(report(sweep(epochs=3, seeds=2, asks=1), losses_over_p=loss_curves()))
+    trials = [*sweep(epochs=3, seeds=2, asks=1), *confirmed_sweep()]
+    return all_plots(report(trials, losses_over_p=loss_curves(), confirmations=said_of(trials)))
 
 
 def test_every_figure_has_a_page_and_a_json_that_plotly_reads(plots: list[tuple[str, Plot]]) -> None:

@@ -30,7 +30,7 @@ from cefl.models import build_model
 from cefl.own_loss import build_own_loss
 from cefl.training import WEIGHTS, EpochResult, Fit, ImageSet, SplitResult, fit, pick_device, stream
 
-CHECKPOINT_SHARE = 0.02
+CHECKPOINT_SHARE = 0.01
 """Part of the training time that writing checkpoints may take: not every short epoch has one."""
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

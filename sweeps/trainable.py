@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 import traceback
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-ROW, ERROR, RETRY = "row", "error", "retry"
+ROWS, ERROR, RETRY = "rows", "error", "retry"
+
+SHARE = 0.01
+LONGEST_WAIT = 1.0
+"""After a report that took c seconds rows wait for c / `SHARE`, at most 1 s, and are reported together."""
 
 
 def train(config: dict[str, Any]) -> None:
@@ -24,9 +30,29 @@ def train(config: dict[str, Any]) -> None:
 
     torch.set_num_threads(max(1, int(config["threads"])))
     try:
-        for row in run_trial(TrialConfig.from_json(config["trial"]), Path(config["folder"])):
-            tune.report({ROW: json.dumps(row)})
+        report_rows(run_trial(TrialConfig.from_json(config["trial"]), Path(config["folder"])), tune.report)
     except CeflError as error:
         tune.report({ERROR: str(error), RETRY: False})
     except Exception as error:
         tune.report({ERROR: "".join(traceback.format_exception(error)), RETRY: True})
+
+
+def report_rows(rows: Iterable[dict[str, Any]], report: Callable[[dict[str, Any]], None]) -> None:
+    """Report rows as they come; a report waits for the driver, so those of short epochs go together.
+
+    What has come is reported also when the next row is an error.
+    """
+    waiting: list[dict[str, Any]] = []
+    due = 0.0
+    try:
+        for row in rows:
+            waiting.append(row)
+            begin = time.monotonic()
+            if begin >= due:
+                told, waiting = waiting, []  # A report that ends the trial leaves nothing to report.
+                report({ROWS: json.dumps(told)})
+                end = time.monotonic()
+                due = end + min(LONGEST_WAIT, (end - begin) / SHARE)
+    finally:
+        if waiting:
+            report({ROWS: json.dumps(waiting)})

@@ -38,7 +38,7 @@ from ray.tune.search import Searcher  # noqa: E402
 from sweeps.conductor import Conductor  # noqa: E402
 from sweeps.errors import EnvironmentProblem  # noqa: E402
 from sweeps.spec.model import Resources  # noqa: E402
-from sweeps.trainable import ERROR, RETRY, ROW, train  # noqa: E402
+from sweeps.trainable import ERROR, RETRY, ROWS, train  # noqa: E402
 
 START_ATTEMPTS = 2
 ASK_AHEAD = 1000  # Far above any number of slots: `LedgerSearch` itself holds back.
@@ -48,7 +48,7 @@ class LedgerSearch(Searcher):
     """Hands Tune what the conductor hands out."""
 
     def __init__(self, conductor: Conductor, slots: int, threads: int) -> None:
-        super().__init__(metric=ROW, mode="max")
+        super().__init__(metric=ROWS, mode="max")
         self.conductor: Conductor | None = conductor
         self.slots, self.threads = slots, threads
         self.refs: dict[str, str] = {}
@@ -70,11 +70,12 @@ class LedgerSearch(Searcher):
         }
 
     def take(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """A result of a trial; whether it must stop."""
+        """A report of a trial; whether it must stop, and then what came after that row is not taken in."""
         if ERROR in result:
             self.errors[trial_id] = (result[ERROR], bool(result[RETRY]))
             return False
-        return self._conductor.row(self.refs[trial_id], json.loads(result[ROW]))
+        ref = self.refs[trial_id]
+        return any(self._conductor.row(ref, row) for row in json.loads(result[ROWS]))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

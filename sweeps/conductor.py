@@ -23,6 +23,7 @@ from sweeps.ledger import Ledger
 from sweeps.live import DIVERGED, Assignment, Live, Watcher, config_of
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.results import asked_for, asks_so_far
+from sweeps.retrying import to_retry
 from sweeps.rungs import standing
 
 STOPPED = "stopped"  # Attribute: why a trial must end that may not have ended yet.
@@ -35,11 +36,12 @@ class Conductor:
     Args:
         fresh: Train every complete trial of the sweep once more, in a folder of its own, not what is left.
         seconds: How long earlier drivers of the sweep ran.
+        retry: Run what failed again, too.
     """
 
     def __init__(
         self, plan: Plan, ledger: Ledger, home: Home, watchers: tuple[Watcher, ...] = (), fresh: bool = False,
-        seconds: float = 0.0,
+        seconds: float = 0.0, retry: bool = False,
     ) -> None:  # fmt: skip
         self.plan, self.ledger, self.home, self.watchers = plan, ledger, home, watchers
         self.live: dict[str, Live] = {}
@@ -67,6 +69,7 @@ class Conductor:
         self.searches = {search.study: search for search in plan.searches}
         asked = asks_so_far(rows)
         self.asks = {study: search.asks - asked[study] for study, search in self.searches.items()}
+        self.retries = deque(to_retry(plan, cells, rows, home) if retry else ())
         self.repeats: deque[tuple[Entry, Cell]] = deque()
         if fresh:
             done = [entry_of(row) for row in rows if row.state == "complete" and not row.attrs.get("fresh")]
@@ -91,7 +94,8 @@ class Conductor:
     def exhausted(self) -> bool:
         """Nothing is left to hand out, now or later."""
         search = bool(self.points or self._open_asks()) and not self.closed and self.refusal() is None
-        left = search or self.confirmations or self.interrupted or self.repeats or self.live
+        begun = self.interrupted or self.retries or self.repeats or self.live
+        left = search or self.confirmations or begun
         return self.stopping or not left
 
     def refusal(self) -> str | None:
@@ -119,7 +123,7 @@ class Conductor:
     @property
     def waiting(self) -> int:
         """Trials that have not been started."""
-        listed = len(self.points) + len(self.confirmations) + len(self.repeats)
+        listed = len(self.points) + len(self.confirmations) + len(self.retries) + len(self.repeats)
         return listed + sum(max(0, count) for count in self.asks.values())
 
     def next(self) -> Assignment | None:
@@ -134,6 +138,10 @@ class Conductor:
                 self.live[entry.ref].pruned = entry.attrs[STOPPED]
                 self.ended(entry.ref)
             else:
+                return assignment
+        for entry, cell in self._rotate(self.retries):
+            assignment = self._next_retry(entry, cell)
+            if assignment is not None:
                 return assignment
         for entry, cell in self._rotate(self.repeats):
             folders = (number for number in range(1, 1000) if not self.home.trial(entry.key, number).exists())
@@ -172,12 +180,28 @@ class Conductor:
         self.account.trials += is_charged(point.kind, 0)
         return self._execute(self._start(*with_lease), point.cell, lease)
 
+    def _next_retry(self, entry: Entry, cell: Cell) -> Assignment | None:
+        """A trial that failed, as a new one of the same key; its run in MLflow is the same."""
+        lease = self.home.lease(entry.key)
+        if lease is None:
+            self.retries.append((entry, cell))
+            return None
+        again = (entry.study, cell, entry.loss, entry.params, entry.seed, entry.kind)
+        started = self._start(*again, first=entry.first)
+        self.states["failed" if "reason" in entry.attrs else "complete"] -= 1
+        if read_result(self.home.trial(entry.key)) is not None:  # Another sweep has trained it since.
+            lease.release()
+            self._reuse(started, cell)
+            return None
+        return self._execute(started, cell, lease)
+
     def _start(
         self, study: str, cell: Cell, loss: str, params: Mapping[str, float], seed: int, kind: str,
-        fresh: int = 0,
+        fresh: int = 0, first: int | None = None,
     ) -> Entry:  # fmt: skip
         key = cell.config(loss, params, seed, kind).key()
-        return self.ledger.start(study, key, loss, params, self.plan.ranges(study, params), seed, kind, fresh)
+        ranges = self.plan.ranges(study, params)
+        return self.ledger.start(study, key, loss, params, ranges, seed, kind, fresh, first)
 
     def _next_ask(self) -> Assignment | None:
         """An ask of the study that has had the smallest part of its own."""
@@ -227,6 +251,7 @@ class Conductor:
     def row(self, ref: str, row: Mapping[str, Any]) -> bool:
         """Take in a row; whether the trial must stop now."""
         live = self.live[ref]
+        live.epoch = row["epoch"]
         if live.history.add(row):
             self.account.epochs += is_charged(live.entry.kind, live.entry.fresh)
             for watcher in self.watchers:
@@ -252,7 +277,7 @@ class Conductor:
     def ended(self, ref: str, error: str | None = None, retry: bool = True) -> None:
         """A trial is no longer executed: done, stopped, interrupted, or with an error."""
         live = self.live.pop(ref)
-        done = bool(live.history.rows) and live.history.rows[-1]["epoch"] == live.config.recipe.epochs
+        done = live.epoch == live.config.recipe.epochs  # Now: the history of a retry was there before it.
         if live.stopped is not None:
             self._fail(live, live.stopped)
         elif live.pruned is not None:

@@ -70,6 +70,7 @@ class Options:
     concurrent: int | None = None
     asks: int | None = None
     confirm: Asked | None = None
+    retry: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,8 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
         try:
             tracking.start()
             spent = read_state(home, name).seconds
-            conductor = Conductor(plan, ledger, home, (tracking, display, clock), options.fresh, spent)
+            watchers = (tracking, display, clock)
+            conductor = Conductor(plan, ledger, home, watchers, options.fresh, spent, options.retry)
             conductor.closed = options.confirm is not None
             code = execute(conductor, loaded, options, display)
             plan = conductor.plan

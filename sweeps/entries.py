@@ -31,6 +31,16 @@ class Entry:
         """``<study>#<number>``, unique in the ledger."""
         return f"{self.study}#{self.number}"
 
+    @property
+    def first(self) -> int:
+        """Number of the trial that this one runs again, or its own."""
+        return int(self.attrs.get("first", self.number))
+
+    @property
+    def run_ref(self) -> str:
+        """Name of its run in MLflow: a retry goes on in the run of what failed."""
+        return f"{self.study}#{self.first}"
+
 
 def entry_of(row: LedgerRow) -> Entry:
     """A row that has its key, as an entry that can go on."""

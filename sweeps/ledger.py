@@ -74,9 +74,16 @@ class Ledger:
     def start(
         self, study: str, key: str, loss: str, params: Mapping[str, float],
         ranges: Mapping[str, tuple[float, float]], seed: int, kind: str = "point", fresh: int = 0,
+        first: int | None = None,
     ) -> Entry:  # fmt: skip
-        """Start a trial, in one commit; the parameters with a range are what the sampler sees."""
+        """Start a trial, in one commit; the parameters with a range are what the sampler sees.
+
+        Args:
+            first: Number of the trial that is run again.
+        """
         attrs = attributes(key, loss, params, seed, kind, fresh)
+        if first is not None:
+            attrs["first"] = first
         template = create_trial(
             state=TrialState.RUNNING, params={name: params[name] for name in ranges}, user_attrs=attrs,
             distributions={name: FloatDistribution(*interval) for name, interval in ranges.items()},

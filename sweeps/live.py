@@ -28,7 +28,7 @@ class Assignment:
 
 @dataclass
 class Live:
-    """A trial that is being executed."""
+    """A trial that is being executed; ``epoch``: the last one that this execution has reported."""
 
     entry: Entry
     cell: Cell
@@ -38,6 +38,7 @@ class Live:
     started: float
     stopped: str | None = None
     pruned: str | None = None
+    epoch: int = 0
 
 
 class Watcher(Protocol):

@@ -56,7 +56,7 @@ def trial_result(
     rows = read_history(folder) if whole else []
     scored = rows or ([{"epoch": result["epochs"], "metrics": result["metrics"]}] if result else [])
     value = outcome(plan, row.state, scored, recipe)
-    run_id = entry.run_id or runs.get(entry.ref, {}).get("run_id")
+    run_id = entry.run_id or runs.get(entry.run_ref, {}).get("run_id")
     return describe(cell, entry, row.state, value, rows, result, run_id)
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sweeps.entries import entry_of
+from sweeps.cells import Cell
+from sweeps.entries import Entry, entry_of
 from sweeps.errors import EnvironmentProblem
 from sweeps.history import HISTORY, SPLIT_NAMES, History, read_result
 from sweeps.home import Home, write_json
@@ -23,6 +24,7 @@ from sweeps.ledger import Ledger
 from sweeps.live import DIVERGED, Live, config_of
 from sweeps.plan import Plan
 from sweeps.results import describe, outcome
+from sweeps.snapshot import LedgerRow
 from sweeps.tracking_log import read_tracking
 from trackers.connection import check, initialise, load, masked, sqlite_file
 from trackers.errors import TrackingError
@@ -65,6 +67,13 @@ class Tracking:
         """Begin to write, first of all what an earlier run could not."""
         load()  # Here, since imports in two threads at once may get in each other's way.
         self.writer.start()
+        self.open_sweep()
+        for entry, cell, row in self.tracked():
+            if row.state != "running" and not self.known.get(entry.run_ref, {}).get("complete"):
+                self.tell(entry, cell, row)
+
+    def open_sweep(self) -> None:
+        """The sweep's own run is there, and open."""
         select = self.plan.spec.select
         tags = {
             **self.tags,
@@ -73,26 +82,23 @@ class Tracking:
             "sweep.cells": str(len(self.plan.cells)),
         }
         self.writer.open(Run(PARENT, self.plan.name, {}, tags, parent=True, run_id=self._run_id(PARENT)))
-        self._catch_up()
 
-    def _catch_up(self) -> None:
+    def tracked(self) -> Iterator[tuple[Entry, Cell, LedgerRow]]:
+        """Every trial of the plan's cells that has a run of its own; of several tries the last."""
         cells = {cell.name: cell for cell in self.plan.cells}
-        for row in self.ledger.rows():
-            if "key" not in row.attrs or row.state == "running":
-                continue
-            entry, cell = entry_of(row), cells.get(row.study.split("/")[1])
-            if cell is None or self.known.get(entry.ref, {}).get("complete"):
-                continue
-            live = Live(
-                entry,
-                cell,
-                config_of(entry, cell),
-                History(self.home.trial(entry.key, entry.fresh)),
-                None,
-                0.0,
-            )
-            self.started(live)
-            self.ended(live, row.state, row.attrs.get("reason"), row.attrs.get("origin"))
+        rows = {entry_of(row).run_ref: row for row in self.ledger.rows() if "key" in row.attrs}
+        for row in rows.values():
+            cell = cells.get(row.study.split("/")[1])
+            if cell is not None:
+                yield entry_of(row), cell, row
+
+    def tell(self, entry: Entry, cell: Cell, row: LedgerRow) -> None:
+        """A trial as ledger and history have it, while nothing trains it."""
+        history = History(self.home.trial(entry.key, entry.fresh))
+        live = Live(entry, cell, config_of(entry, cell), history, None, 0.0)
+        self.started(live)
+        state = "interrupted" if row.state == "running" else row.state
+        self.ended(live, state, row.attrs.get("reason"), row.attrs.get("origin"))
 
     def _run_id(self, ref: str) -> str | None:
         run_id: str | None = self.known.get(ref, {}).get("run_id")
@@ -100,9 +106,12 @@ class Tracking:
 
     def started(self, live: Live) -> None:
         """A trial runs, or goes on: its run is open, with the rows that there are."""
+        ref = live.entry.run_ref
+        if self.known.get(ref, {}).get("complete"):  # Noted at once, for whoever comes after a crash.
+            self._note({**self.known[ref], "complete": False})
         self.writer.open(self._run(live, "running"))
         for row in live.history.rows:
-            self.writer.log(live.entry.ref, row)
+            self.writer.log(ref, row)
 
     def _run(self, live: Live, state: str, reason: str | None = None, origin: str | None = None) -> Run:
         """What MLflow should say of a trial."""
@@ -110,7 +119,7 @@ class Tracking:
         told = {**entry.attrs, "reason": reason and reason[-MOST_REASON:], "origin": origin}
         result = read_result(live.history.path.parent)
         value = outcome(self.plan, state, rows, config.recipe)
-        run_id = entry.run_id or self._run_id(entry.ref)
+        run_id = entry.run_id or self._run_id(entry.run_ref)
         trial = describe(cell, replace(entry, attrs=told), state, value, rows, result, run_id)
         tags: dict[str, str | None] = {**self.tags, "sweep.attempt": str(entry.attempt)}
         tags["sweep.seed_group"] = f"{entry.study}/{trial.arm}"
@@ -122,7 +131,7 @@ class Tracking:
             tags["sweep.state"] = "diverged"
         return run_of(
             trial,
-            entry.ref,
+            entry.run_ref,
             name=f"{trial.arm} seed {entry.seed} {cell.name}",
             params={
                 "imbalance": "natural" if cell.imbalance is None else cell.imbalance,
@@ -139,7 +148,7 @@ class Tracking:
 
     def row(self, live: Live, row: Mapping[str, Any]) -> None:
         """One more epoch."""
-        self.writer.log(live.entry.ref, row)
+        self.writer.log(live.entry.run_ref, row)
         self._remember()
 
     def ended(self, live: Live, state: str, reason: str | None, origin: str | None) -> None:
@@ -158,7 +167,8 @@ class Tracking:
             tags["sweep.state"] = state
         rows = live.history.rows
         end = rows[-1]["timestamp"] if rows else time.time_ns() // 1_000_000
-        self.writer.close(live.entry.ref, STATUS[state], tags=tags, end_time_ms=end, artifacts=artifacts)
+        ref = live.entry.run_ref
+        self.writer.close(ref, STATUS[state], tags=tags, end_time_ms=end, artifacts=artifacts)
 
     def _artifacts(self, live: Live) -> list[Artifact]:
         folder = live.history.path.parent
@@ -191,15 +201,15 @@ class Tracking:
 
     def _remember(self) -> None:
         """Note what the writer has learnt: run ids in the ledger, all of it in ``tracking.jsonl``."""
-        news = self.writer.drain()
-        if not news:
-            return
+        for told in self.writer.drain():
+            value = {"ref": told.ref, "run_id": told.run_id, "complete": told.complete}
+            if self.known.get(told.ref) != value:
+                self._note(value)
+
+    def _note(self, value: dict[str, Any]) -> None:
         with (self.home.sweep(self.plan.name) / "tracking.jsonl").open("a", encoding="utf-8") as file:
-            for tracked in news:
-                value = {"ref": tracked.ref, "run_id": tracked.run_id, "complete": tracked.complete}
-                if self.known.get(tracked.ref) != value:
-                    file.write(json.dumps(value) + "\n")
-                    self.known[tracked.ref] = value
+            file.write(json.dumps(value) + "\n")
+        self.known[value["ref"]] = value
 
 
 def check_tracking(plan: Plan, home: Home) -> None:

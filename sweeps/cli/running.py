@@ -212,6 +212,30 @@ def confirm(
     tell(outcome, place, home, f"confirm {name}", json)
 
 
+@app.command()
+def retry(
+    name: NameArgument,
+    executor: ExecutorOption = "ray",
+    concurrent: ConcurrentOption = None,
+    offline: OfflineOption = False,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Run the failed trials of a sweep again, and what is left of it."""
+    from sweeps.display import TerminalDisplay
+    from sweeps.driver import EXECUTORS, Options, run_sweep
+    from sweeps.errors import InputError
+    from sweeps.state import stored_spec
+
+    if executor not in EXECUTORS:
+        raise InputError(f"--executor: '{executor}' is not one of {', '.join(EXECUTORS)}")
+    place = home_at(home)
+    loaded = stored_spec(place, name)
+    options = Options(name, executor, offline, concurrent=concurrent, retry=True)
+    outcome = run_sweep(loaded, place, options, TerminalDisplay(loaded.spec))
+    tell(outcome, place, home, f"retry {name}", json)
+
+
 def tell(outcome: Outcome, place: Home, home: Path | None, verb: str, json: bool) -> None:
     """Print what came out and what to do next, and end with the exit code."""
     from sweeps.cli.results import print_best

@@ -1,0 +1,79 @@
+"""Sweeps of a linear model, tiny and quick, whose loss does what a test has written beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from small_data import write_stripes
+
+PARTS = '''
+import json, os, signal, time
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+
+def flat(num_classes, channels, image_size):
+    return nn.Sequential(nn.Flatten(), nn.Linear(channels * image_size**2, num_classes))
+
+
+class Faulty(nn.Module):
+    """Cross-entropy, until at an epoch it does what stands in its file."""
+
+    def __init__(self, which=0.0):
+        super().__init__()
+        self.path, self.broken = Path(__file__).with_name(f"fault-{which:g}.json"), False
+
+    def forward(self, logits, targets):
+        return cross_entropy(logits, targets) * (float("nan") if self.broken else 1.0)
+
+    def set_epoch(self, epoch):
+        if not self.path.exists():
+            return
+        fault = json.loads(self.path.read_text())
+        if epoch < fault["epoch"] or fault["times"] == 0:
+            return
+        self.path.write_text(json.dumps({**fault, "times": fault["times"] - 1}))
+        if fault["do"] == "raise":
+            raise RuntimeError("the loss is out of order")
+        if fault["do"] == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if fault["do"] == "hang":
+            time.sleep(600)
+        if fault["do"] == "grow":
+            self.ballast = [torch.ones(2**20) for _ in range(400)]  # 1.6 GB, touched.
+            time.sleep(600)
+        self.broken = fault["do"] == "nan"
+'''
+ALWAYS = 1_000_000
+
+
+def write_spec(folder: Path, which: Sequence[int] = (1,), epochs: int = 4, more: str = "") -> Path:
+    """A specification of cross-entropy and of one faulty loss for each number."""
+    write_stripes(folder / "stripes.npz")
+    module = f"faulty_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"  # One process runs many tests.
+    (folder / f"{module}.py").write_text(PARTS)
+    path = folder / "faulty.yaml"
+    path.write_text(f"""
+name: faulty
+data: {{source: "npz:stripes.npz", imbalance: 4}}
+validation: {{unused: 5}}
+model: "{module}:flat"
+losses:
+  - cross_entropy
+  - {{loss: "{module}:Faulty", which: {list(which)}}}
+recipe: {{preset: digits, epochs: {epochs}, batch_size: 16, precision: float32}}
+{more}
+""")
+    return path
+
+
+def fault(folder: Path, which: int, do: str, epoch: int = 2, times: int = ALWAYS) -> None:
+    """Let a loss raise, be killed, hang, grow or give nan, so many times, from an epoch (from 0) on."""
+    text = json.dumps({"do": do, "epoch": epoch, "times": times})
+    (folder / f"fault-{which}.json").write_text(text)

@@ -1,4 +1,4 @@
-"""Sweeps from Python: `run`, `status`, `trials` and `best` give what the commands of these names show.
+"""Sweeps from Python: `run`, `status`, `trials`, `best`, `export` give what the commands of these names show.
 
     import sweeps
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sweeps.driver import Outcome
     from sweeps.spec import Spec
 
-__all__ = ["best", "run", "status", "trials"]
+__all__ = ["best", "export", "run", "status", "trials"]
 
 
 def run(
@@ -80,3 +80,28 @@ def best(name: str, *, home: str | Path | None = None) -> list[dict[str, Any]]:
     from sweeps import library
 
     return library.best(name, home)
+
+
+def export(
+    name: str,
+    *,
+    cell: str | None = None,
+    seed: int | None = None,
+    out: str | Path | None = None,
+    force: bool = False,
+    home: str | Path | None = None,
+) -> dict[str, Any]:
+    """Write the best model of a cell into a folder that `cefl.load` reads, with its card and ``best.yaml``.
+
+    Args:
+        cell: Which one; may be left out where there is one alone.
+        seed: Whose weights; by default those with the highest score of the arm.
+        out: Folder to make, by default ``NAME-CELL``.
+        force: Replace a folder that is there.
+
+    Returns:
+        ``folder``, ``files``, and which trial it is.
+    """
+    from sweeps import library
+
+    return library.export(name, cell, seed, out, force, home)

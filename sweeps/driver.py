@@ -26,7 +26,7 @@ from sweeps.live import Watcher
 from sweeps.own_parts import check_parts
 from sweeps.plan import Plan, build_plan
 from sweeps.protocol import with_confirmation
-from sweeps.repeating import compare_fresh
+from sweeps.repeating import compare_expected, compare_fresh
 from sweeps.results import read_results
 from sweeps.spec import LoadedSpec
 from sweeps.state import Clock, check_comparable, extend, extended, read_state, write_spec
@@ -145,6 +145,7 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
         finally:
             clock.write(state, reason)
         repeated = compare_fresh(ledger, home) if options.fresh else []
+        repeated += compare_expected(loaded.base, home, plan)
         return Outcome(
             plan, state, code, report, repeated, tracking.problem, len(conductor.trained), reason,
             conductor.stopped_early,

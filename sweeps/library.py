@@ -122,3 +122,14 @@ def best(name: str, home: str | Path | None) -> list[dict[str, Any]]:
     place = Home.at(home)
     built = stored_plan(place, name)
     return [each.as_json() for each in answers(place, built, read_results(place, built, histories=False))]
+
+
+def export(
+    name: str, cell: str | None, seed: int | None, out: str | Path | None, force: bool,
+    home: str | Path | None,
+) -> dict[str, Any]:  # fmt: skip
+    """See `sweeps.export`."""
+    from sweeps import exporting
+
+    folder = None if out is None else Path(out)
+    return exporting.export(Home.at(home), name, cell, seed, folder, force).as_json()

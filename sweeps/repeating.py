@@ -1,40 +1,116 @@
-"""Trials that were trained once more, beside their first training."""
+"""Trials that were trained once more, beside their first training, or beside what an export says of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sweeps.history import read_history
-from sweeps.home import Home
+from sweeps.history import Row, read_history, read_result
+from sweeps.home import Home, read_json
 from sweeps.ledger import Ledger
+from sweeps.plan import Plan
+from sweeps.results import read_results
+from trackers.table import TrialResult
+
+EXPECTED = "expected.json"
+"""What lies beside an exported ``best.yaml``: the numbers that it should give again."""
+
+TIMING = {"seconds", "images_per_second"}
+CONDITIONS = ("device", "precision", "threads", "instructions", "torch")
+"""What numbers can only be equal to the last bit under."""
+
+
+def numbers(row: Row) -> dict[str, float]:
+    """The metrics of an epoch without those of its clock."""
+    return {name: value for name, value in row["metrics"].items() if name not in TIMING}
+
+
+def conditions(folder: Path) -> dict[str, Any]:
+    """What a complete trial was computed with."""
+    final = (read_result(folder) or {}).get("final", {})
+    return {name: final[name] for name in CONDITIONS if name in final}
+
+
+def apart(first: Mapping[str, Any], again: Mapping[str, Any]) -> list[str]:
+    """Why two trainings need not be equal to the last bit: ``threads 2, first 1``."""
+    return [
+        f"{name} {again[name]}, first {first[name]}"
+        for name in CONDITIONS
+        if name in first and name in again and first[name] != again[name]
+    ]
 
 
 def compare_fresh(ledger: Ledger, home: Home) -> list[dict[str, Any]]:
     """Every repeated training beside its first: both scores, and whether all their numbers are equal."""
     rows = [row for row in ledger.rows() if row.state == "complete"]
     first = {row.attrs["key"]: row for row in rows if not row.attrs.get("fresh")}
-    timing = {"seconds", "images_per_second"}
+    found = []
+    for row in rows:
+        key, repetition = row.attrs["key"], row.attrs.get("fresh")
+        if not repetition or key not in first:
+            continue
+        before, after = home.trial(key), home.trial(key, repetition)
+        found.append(
+            {
+                "key": key, "study": row.study, "loss": row.attrs["loss"], "params": row.attrs["params"],
+                "seed": row.attrs["seed"], "repetition": repetition, "first": first[key].value,
+                "again": row.value,
+                "identical": [*map(numbers, read_history(before))] == [*map(numbers, read_history(after))],
+                "apart": apart(conditions(before), conditions(after)),
+            }
+        )  # fmt: skip
+    return found
 
-    def numbers(folder: Path) -> list[dict[str, float]]:
-        return [
-            {name: value for name, value in row["metrics"].items() if name not in timing}
-            for row in read_history(folder)
-        ]
 
-    return [
-        {
-            "key": row.attrs["key"],
-            "study": row.study,
-            "loss": row.attrs["loss"],
-            "params": row.attrs["params"],
-            "seed": row.attrs["seed"],
-            "repetition": row.attrs["fresh"],
-            "first": first[row.attrs["key"]].value,
-            "again": row.value,
-            "identical": numbers(home.trial(row.attrs["key"]))
-            == numbers(home.trial(row.attrs["key"], row.attrs["fresh"])),
-        }
-        for row in rows
-        if row.attrs.get("fresh") and row.attrs["key"] in first
-    ]
+def expected_of(home: Home, trials: Sequence[TrialResult]) -> dict[str, Any]:
+    """The content of `EXPECTED`: the last epoch of complete trials, and what they were computed with."""
+    return {
+        "format": 1,
+        "trials": [
+            {
+                "key": trial.key, "study": trial.study, "loss": trial.loss, "params": dict(trial.params),
+                "seed": trial.seed, "score": trial.score, "conditions": conditions(home.trial(trial.key)),
+                "metrics": numbers({"metrics": trial.metrics}),
+            }
+            for trial in trials
+        ],
+    }  # fmt: skip
+
+
+def compare_expected(folder: Path, home: Home, plan: Plan) -> list[dict[str, Any]]:
+    """The trials of a plan beside what an export says of them; the latest training of each counts.
+
+    Args:
+        folder: Of the specification.
+    """
+    told = read_json(folder / EXPECTED)
+    if not isinstance(told, dict) or told.get("format") != 1:
+        return []
+    complete = {
+        trial.key: trial for trial in read_results(home, plan, histories=False) if trial.state == "complete"
+    }
+    found = []
+    for each in told["trials"]:
+        trial = complete.get(each["key"])
+        if trial is None:
+            continue
+        again = latest(home, trial)
+        rows = read_history(again)
+        found.append(
+            {
+                "key": trial.key, "study": trial.study, "loss": trial.loss, "params": dict(trial.params),
+                "seed": trial.seed, "repetition": "exported", "first": each["score"], "again": trial.score,
+                "identical": bool(rows) and numbers(rows[-1]) == each["metrics"],
+                "apart": apart(each["conditions"], conditions(again)),
+            }
+        )  # fmt: skip
+    return found
+
+
+def latest(home: Home, trial: TrialResult) -> Path:
+    """Folder of the last training of a trial."""
+    number = 0
+    while read_result(home.trial(trial.key, number + 1)) is not None:
+        number += 1
+    return home.trial(trial.key, number)

@@ -278,7 +278,7 @@ def print_repeated(rows: list[dict[str, object]]) -> None:
             row["repetition"],
             percent(row["first"]),  # type: ignore[arg-type]
             percent(row["again"]),  # type: ignore[arg-type]
-            "yes" if row["identical"] else "no",
+            "yes" if row["identical"] else "; ".join(["no", *row["apart"]]),  # type: ignore[misc]
         ]
         for row in rows
     ]

@@ -1,0 +1,193 @@
+"""The best model of a cell in a folder that stands alone."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cefl.config import TrialConfig
+from sweeps.best_spec import arm_of, best_spec
+from sweeps.cells import CONFIRM, Cell
+from sweeps.confirming import answers, test_predictions
+from sweeps.errors import EnvironmentProblem, InputError
+from sweeps.history import read_result
+from sweeps.home import Home, write_json, write_text
+from sweeps.model_card import Card, model_card
+from sweeps.plan import Plan
+from sweeps.repeating import EXPECTED, expected_of
+from sweeps.results import read_results
+from sweeps.state import stored_plan
+from trackers.compare import BestArm, arm_key
+from trackers.confirmation import Confirmation
+from trackers.table import TrialResult
+
+WEIGHTS, BEST, CARD = "weights.safetensors", "best.yaml", "README.md"
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was exported, and where."""
+
+    folder: Path
+    cell: Cell
+    trial: TrialResult
+    answer: BestArm | Confirmation
+    files: tuple[Path, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values with stable keys."""
+        return {
+            "folder": str(self.folder), "cell": self.cell.name, "dataset": self.cell.dataset,
+            "key": self.trial.key, "loss": self.trial.loss, "params": dict(self.trial.params),
+            "seed": self.trial.seed, "score": self.trial.score, "run_id": self.trial.run_id,
+            "files": [str(path) for path in self.files],
+        }  # fmt: skip
+
+
+def export(
+    home: Home, name: str, cell: str | None, seed: int | None, out: Path | None, force: bool
+) -> Export:
+    """Write weights, model card, ``best.yaml`` and what running it should give.
+
+    Args:
+        cell: Which one; may be left out where there is one alone.
+        seed: Whose weights; by default those with the highest validation score of the arm.
+        out: Folder to make, by default ``NAME-CELL``.
+        force: Replace a folder that is there.
+
+    Raises:
+        InputError: If there is nothing to export, or the folder is there.
+        EnvironmentProblem: If it cannot be written.
+    """
+    plan = stored_plan(home, name)
+    trials = read_results(home, plan, histories=False)
+    answer = chosen_answer(plan, answers(home, plan, trials), cell)
+    trial = chosen_trial(home, trials, answer, seed)
+    folder = (out or Path(f"{name}-{trial.cell}".replace(":", "-"))).absolute()
+    if folder.exists() and not force:
+        raise InputError(f"{folder}: is there already; --force replaces it, --out names another")
+    own = plan.cell(trial.cell)
+    if own is None:
+        raise InputError(f"{trial.cell}: the specification has this cell no more")
+    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        aside.mkdir(parents=True)
+        write_all(aside, home, plan, own, trials, trial, answer)
+        if folder.exists():
+            shutil.rmtree(folder)
+        aside.rename(folder)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{folder}: cannot be written ({error.strerror}); choose another --out"
+        ) from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return Export(folder, own, trial, answer, tuple(sorted(folder.iterdir())))
+
+
+def chosen_answer(
+    plan: Plan, found: Sequence[BestArm | Confirmation], cell: str | None
+) -> BestArm | Confirmation:
+    """The best of the cell that was asked for.
+
+    Raises:
+        InputError: If it is not clear which, or there is none.
+    """
+    by_cell = {each.cell if isinstance(each, Confirmation) else each.summary.cell: each for each in found}
+    if not by_cell:
+        raise InputError(f"{plan.name}: no trial is complete yet; see `sweeps status {plan.name}`")
+    names = ", ".join(by_cell)
+    if cell is None and len(by_cell) > 1:
+        raise InputError(f"--cell: {plan.name} has {len(by_cell)} cells; give one of {names}")
+    wanted = cell if cell is not None else next(iter(by_cell))
+    if wanted not in by_cell:
+        raise InputError(f"--cell: '{wanted}' is not one of {names}")
+    return by_cell[wanted]
+
+
+def members(trials: Sequence[TrialResult], answer: BestArm | Confirmation) -> list[TrialResult]:
+    """The complete trials that an answer rests on."""
+    confirmed = isinstance(answer, Confirmation)
+    arm = arm_of(answer)
+    key = (arm.loss, tuple(sorted(arm.params.items())))
+    cell = answer.cell if isinstance(answer, Confirmation) else answer.summary.cell
+    return [
+        trial
+        for trial in trials
+        if trial.cell == cell and arm_key(trial) == key and trial.state == "complete"
+        if (trial.kind == CONFIRM) == confirmed
+    ]
+
+
+def chosen_trial(
+    home: Home, trials: Sequence[TrialResult], answer: BestArm | Confirmation, seed: int | None
+) -> TrialResult:
+    """The trial whose weights are exported.
+
+    Raises:
+        InputError: If there are none.
+    """
+    kept = [
+        trial
+        for trial in members(trials, answer)
+        if (home.trial(trial.key) / WEIGHTS).exists() and seed in (None, trial.seed)
+    ]
+    if not kept:
+        which = "" if seed is None else f" of seed {seed}"
+        raise InputError(
+            f"{arm_of(answer).arm}: no weights{which} were kept; say `tracking: {{keep: best}}` in the"
+            " specification and run it with --fresh, or in another home"
+        )
+    return max(kept, key=lambda trial: (trial.score or 0.0, -trial.seed))
+
+
+def write_all(
+    folder: Path, home: Home, plan: Plan, cell: Cell, trials: Sequence[TrialResult], trial: TrialResult,
+    answer: BestArm | Confirmation,
+) -> None:  # fmt: skip
+    """Everything, into a folder that is there and empty."""
+    from cefl.exported import write_model  # Takes torch.
+
+    source = home.trial(trial.key)
+    result = read_result(source) or {}
+    config = TrialConfig.from_json(result["config"])
+    write_model(folder, config, source / WEIGHTS)
+    write_text(folder / BEST, best_spec(plan, [answer]))
+    write_json(folder / EXPECTED, expected_of(home, members(trials, answer)))
+    card = Card(plan, cell, config, trial, answer, result["final"], test_predictions(home, trial.key))
+    write_text(folder / CARD, model_card(card))
+
+
+def registered(home: Home, name: str, found: Export, model: str) -> dict[str, str]:
+    """Make an export a version of a model in MLflow's registry, with the data set's alias on it.
+
+    Returns:
+        ``version`` and ``uri``.
+
+    Raises:
+        InputError: If MLflow has no run of the trial yet; `TrackingError` if it does not take the version.
+    """
+    from trackers.registry import register
+
+    plan = stored_plan(home, name)
+    if found.trial.run_id is None:
+        raise InputError(
+            f"{found.trial.key}: MLflow has no run of this trial yet; run the sweep again, then export"
+        )
+    tags = {
+        "sweep.name": name, "sweep.cell": found.cell.name, "sweep.key": found.trial.key,
+        "loss": found.trial.arm, "confirmed": str(isinstance(found.answer, Confirmation)).lower(),
+    }  # fmt: skip
+    version, uri = register(
+        plan.spec.tracking.uri or home.mlflow_uri,
+        model,
+        found.trial.run_id,
+        found.folder,
+        found.cell.dataset,
+        tags,
+    )
+    return {"version": version, "uri": uri}

@@ -123,6 +123,9 @@ study:                     # Optuna looks for a better gamma
   losses: [cefl, cefl2]
   gamma: [0, 5]
   asks: 6
+confirm:                   # then the leading arms and cross-entropy again, on the test images
+  top: 3
+  seeds: 5                 # of their own; below 5 nothing is decided
 seeds: 1                   # more seeds, more certainty
 recipe:
   preset: {preset}

@@ -247,3 +247,18 @@ def test_predictions_that_cannot_be_read_are_not_there(home: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "predictions.npz").write_bytes(b"torn")
     assert predictions_of(place, "abc") is None
+
+
+def test_a_budget_ends_the_search_and_pays_for_no_confirmation(
+    small_spec: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = small_spec.read_text().replace("epochs: 2", "epochs: 1") + "budget: {trials: 2}\n"
+    small_spec.write_text(text + "confirm: {top: 1, seeds: 2}\n")
+    for trained in (6, 0):
+        assert run(small_spec, home) == 0
+        assert f"trained now    {trained} trials; sweep small is budget" in capsys.readouterr().out
+    assert (len(rows_of(home, "point")), len(rows_of(home, "confirm"))) == (2, 4)
+    record = told(capsys, "best", "small", "--home", home)[0]
+    assert (record["split"], record["n"], record["beats_baseline"], record["ties"]) == ("test", 2, None, None)
+    assert confirm(home, "--seeds", 3) == 0, "although its search has not ended by itself"
+    assert "trained now    2 trials; sweep small is budget" in capsys.readouterr().out

@@ -173,6 +173,13 @@ def test_confusion_and_classes_are_those_of_the_confirmed_arms_on_test_images(da
     assert "validation split, 2 seeds summed" in page, "the cell that is not confirmed"
 
 
+def test_seeds_that_were_added_after_a_look_are_told(trials: list[TrialResult]) -> None:
+    once, twice = (said_of(trials, *looks)[CELL] for looks in ((5,), (5, 5)))
+    assert "times 2 looks" in words.method(twice)
+    assert words.AFTER_A_LOOK in words.method(twice)
+    assert "looks" not in words.method(once)
+
+
 def test_the_tables_beside_the_report_hold_every_confirmed_arm(data: ReportData) -> None:
     table = report_tables(data)[0]
     assert table.name == "confirmation"

@@ -94,6 +94,21 @@ def test_ties_are_those_that_holm_over_all_pairs_leaves() -> None:
     assert 0 < len(expected) < 3, "the example has both"
 
 
+def test_ties_and_the_only_best_pay_for_pairs_and_looks() -> None:
+    gaps = [0.006, 0.001, 0.004, 0.007, 0.001]  # p = .03 alone, above .05 among three pairs or at two looks
+    raw = float(stats.ttest_1samp(gaps, 0.0).pvalue)
+    assert 0.025 < raw < 0.05
+    lower = [value - gap for value, gap in zip(SCORES[A], gaps, strict=True)]
+    pair: dict[ArmKey, Any] = {A: SCORES[A], B: lower}
+    assert (said(pair).ties, said(pair).unique_best) == ((), True)
+    third = {**pair, arm("focal", 1.0): [value - gap for value, gap in zip(lower, gaps[::-1], strict=True)]}
+    assert "cefl2(gamma=1)" in (said(third).ties or ())
+    twice = replace(protocol(pair), looks=(5, 5))
+    found = confirm(confirmed(pair), twice, OBJECTIVE, {})
+    assert found is not None
+    assert (found.ties, found.unique_best) == (("cefl2(gamma=1)",), False)
+
+
 def test_the_arm_is_chosen_on_validation_and_reported_on_test() -> None:
     validation = {BASE: [0.7] * 5, A: [0.6] * 5, B: [0.65] * 5}
     found = said(validation=validation)

@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from small_data import write_stripes
+from small_data import SMALL, write_stripes
 
 # Many tests start Python anew: to compile torch, Ray and MLflow each time takes longer than the tests.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -19,19 +19,6 @@ sys.dont_write_bytecode = False
 def stripes(tmp_path: Path) -> Path:
     """A small NPZ in a folder of the test's own."""
     return write_stripes(tmp_path / "stripes.npz")
-
-
-SMALL = """
-name: small
-data: {source: "npz:stripes.npz", imbalance: 4}
-validation: {unused: 5}
-depth: 8
-losses:
-  - cross_entropy
-  - {loss: cefl, gamma: [1, 2]}
-recipe: {preset: digits, epochs: 2, batch_size: 16, precision: float32}
-resources: {gpus: 0}
-"""
 
 
 @pytest.fixture

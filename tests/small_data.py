@@ -19,3 +19,16 @@ def write_stripes(path: Path, per_class: int = 40, classes: int = 3, size: int =
         labels.append(np.full(per_class, label))
     np.savez(path, train_images=np.concatenate(images), train_labels=np.concatenate(labels))
     return path
+
+
+SMALL = """
+name: small
+data: {source: "npz:stripes.npz", imbalance: 4}
+validation: {unused: 5}
+depth: 8
+losses:
+  - cross_entropy
+  - {loss: cefl, gamma: [1, 2]}
+recipe: {preset: digits, epochs: 2, batch_size: 16, precision: float32}
+resources: {gpus: 0}
+"""

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conftest import SMALL
-from small_data import write_stripes
+from small_data import SMALL, write_stripes
 
 from sweeps.cli import main
 from sweeps.confirming import test_predictions as predictions_of

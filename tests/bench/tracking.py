@@ -157,6 +157,7 @@ def small_sweep(folder: Path, text: str, tracked: bool) -> Sweep:
         return Sweep([clock.ended_at[ref] - begin for ref, begin in clock.began.items()])
     tracking = Tracking(plan, home, ledger)
     tracking.start()
+    tracking.writer.flush(60)  # The database is made once for a home, not for a trial.
     clock.writer = tracking.writer
     timed = Timed(tracking)
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from browser import chromium, visit
 from mlflow_server import free_port
+from small_data import SMALL, write_stripes
 
 from trackers.connection import connect
 
@@ -19,9 +20,6 @@ WIDE = "--window-size=2400,1400"  # MLflow draws the columns that are in sight.
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[str]]]:
     """The home of a small sweep, and the addresses that `sweeps ui` prints."""
-    from conftest import SMALL
-    from small_data import write_stripes
-
     chromium()
     folder = tmp_path_factory.mktemp("pages")
     write_stripes(folder / "stripes.npz")

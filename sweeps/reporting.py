@@ -16,6 +16,7 @@ from sweeps.display_words import readable
 from sweeps.doctor import versions
 from sweeps.history import read_result
 from sweeps.home import Home, write_text
+from sweeps.importance import importances
 from sweeps.loss_curves import loss_curves
 from sweeps.plan import Plan
 from sweeps.results import objective, read_results
@@ -78,6 +79,7 @@ def report_data(home: Home, plan: Plan, state: SweepState, shown: str) -> Report
         created=time.strftime("%Y-%m-%d %H:%M:%S %z"),
         duration=readable(state.seconds or time.time() - state.started),
         losses_over_p=loss_curves(),
+        importances=importances(trials),
     )
 
 

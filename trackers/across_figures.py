@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 
 from trackers.across import ArmLine, BarsView, LinesView
-from trackers.figure_style import Style, blank, safe, short
+from trackers.figure_style import Style, blank, name_rows, safe
 
 BAR_HEAD, BAR_ROW = 120, 25
 
@@ -76,13 +76,8 @@ def average_by_arm(view: BarsView, styles: Mapping[str, Style], metric: str) -> 
                 " (%{customdata[2]:.2%} to %{customdata[3]:.2%})<extra></extra>"
             ),
         )
-    figure.update_yaxes(
-        tickmode="array",
-        tickvals=[row for row, _ in rows],
-        ticktext=[safe(short(bar.arm, 34)) for _, bar in rows],
-        range=[len(rows) - 0.4, -0.6],
-        showgrid=False,
-    )
+    name_rows(figure, [bar.arm for bar in view.bars])
+    figure.update_yaxes(range=[len(rows) - 0.4, -0.6], showgrid=False)
     figure.update_xaxes(title_text=safe(metric), tickformat=".1~%", range=_zoomed(view))
     figure.update_layout(bargap=0.3, barmode="overlay")
     return figure

@@ -50,7 +50,9 @@ def confusion_matrix(view: ConfusionView) -> go.Figure:
     }
     square = {"type": "category", "showgrid": False, "constrain": "domain", "tickmode": "array", **ticks}
     figure.update_xaxes(title_text="predicted class", tickangle=tick_angle(view.ticks), **square)
-    figure.update_yaxes(title_text="true class", autorange="reversed", scaleanchor="x", **square)
+    figure.update_yaxes(
+        title_text="true class", autorange="reversed", scaleanchor="x", constraintoward="top", **square
+    )
     figure.update_layout(margin={"l": 10, "r": 10, "t": 40, "b": 10})
     return figure
 

@@ -12,12 +12,13 @@ from trackers.figure_style import template
 from trackers.markup import environment, inline, local_policy, page_script
 from trackers.plots import Plot, arm_plots, classes_plot, confusion_plots
 from trackers.report_data import ReportData, as_confirmed, cell_reports, class_split
+from trackers.search_plots import search_plots
 from trackers.sweep_plots import across_plots, loss_plots
 
 LIBRARY = "plotly.min.js"
 KINDS = (
-    "differences", "means", "sizes", "recalls", "dots", "gamma", "curves", "accuracy", "confusion", "classes",
-    "average", "imbalance", "depth", "losses",
+    "differences", "means", "sizes", "recalls", "dots", "gamma", "curves", "accuracy", "parallel",
+    "variation", "importance", "confusion", "classes", "average", "imbalance", "depth", "losses",
 )  # fmt: skip
 """First part of the name of every figure."""
 
@@ -30,7 +31,8 @@ def all_plots(data: ReportData) -> list[tuple[str, Plot]]:
         classes = classes_plot(number, cell)
         said = cell.confirmation
         mine = [*(confirmed_plots(number, said) if said else []), *arm_plots(number, cell, data)]
-        mine += [*confusion_plots(number, as_confirmed(cell), class_split(cell, data.objective))]
+        mine += search_plots(number, cell, data)
+        mine += confusion_plots(number, as_confirmed(cell), class_split(cell, data.objective))
         found += [(cell.info.name, plot) for plot in (*mine, *([classes] if classes else []))]
     found += [(data.sweep, plot) for plot in across_plots(cells, data)]
     return found + [("losses", plot) for plot in loss_plots(data.losses_over_p)]

@@ -9,15 +9,15 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from trackers.compare import ArmSummary
-from trackers.figure_style import Style, blank, draw_baseline, laid_out, safe, short
-from trackers.views import Curve, CurvesView, DotsView, GammaView, others_label
+from trackers.figure_style import Style, blank, draw_baseline, laid_out, name_rows, safe
+from trackers.views import Curve, CurvesView, DotsView, GammaSeries, GammaView, others_label
 
 
 def metric_against_gamma(view: GammaView, styles: Mapping[str, Style], metric: str) -> go.Figure:
     """Mean score by gamma; filled marks, joined by a line, are points of the spec, open ones are asks."""
     figure = blank(430)
     for number, series in enumerate(view.series):
-        style, name = styles[series.loss], safe(others_label(series.loss, series.others))
+        style, name = styles[series.loss], _series_name(series)
         grid = [(x, arm) for x, arm in zip(series.gammas, series.arms, strict=True) if not arm.asked]
         figure.add_scatter(
             x=[x for x, _ in grid],
@@ -41,7 +41,7 @@ def metric_against_gamma(view: GammaView, styles: Mapping[str, Style], metric: s
             line={"color": style.color, "width": 1.5},
         )
         for asked in (False, True):
-            _points(figure, series.gammas, series.arms, style, name, asked)
+            _points(figure, series, style, name, asked)
     if view.best is not None:
         figure.add_scatter(
             x=[view.best.params["gamma"]],
@@ -132,13 +132,8 @@ def leaderboard_dots(view: DotsView, styles: Mapping[str, Style], metric: str) -
             hovertemplate="%{customdata[0]}<br>mean %{x:.1%}, %{customdata[1]}<extra></extra>",
         )
     draw_baseline(figure, view.baseline, "x")
-    figure.update_yaxes(
-        tickmode="array",
-        tickvals=[row for row, _ in rows],
-        ticktext=[safe(short(arm.arm, 34)) for _, arm in rows],
-        range=[len(rows) - 0.4, -1.2],
-        showgrid=False,
-    )
+    name_rows(figure, [arm.arm for arm in view.arms])
+    figure.update_yaxes(range=[len(rows) - 0.4, -1.2], showgrid=False)
     figure.update_xaxes(title_text=safe(metric), tickformat=".1~%")
     return figure
 
@@ -146,22 +141,24 @@ def leaderboard_dots(view: DotsView, styles: Mapping[str, Style], metric: str) -
 DOT_HEAD, DOT_ROW = 120, 25
 
 
-def _points(
-    figure: go.Figure,
-    gammas: Sequence[float],
-    arms: Sequence[ArmSummary],
-    style: Style,
-    name: str,
-    asked: bool,
-) -> None:
-    mine = [(x, arm) for x, arm in zip(gammas, arms, strict=True) if arm.asked == asked]
+def _series_name(series: GammaSeries) -> str:
+    """Of asks each with an alpha of its own the name of the loss: a legend of all would hide the figure."""
+    if all(arm.asked for arm in series.arms):
+        return safe(series.loss)
+    return safe(others_label(series.loss, series.others))
+
+
+def _points(figure: go.Figure, series: GammaSeries, style: Style, name: str, asked: bool) -> None:
+    mine = [(x, arm) for x, arm in zip(series.gammas, series.arms, strict=True) if arm.asked == asked]
+    shown = f"{name}, asked by the study" if asked else name
     if mine:
         figure.add_scatter(
             x=[x for x, _ in mine],
             y=[arm.mean for _, arm in mine],
             mode="markers",
             legendgroup=name,
-            name=f"{name}, asked by the study" if asked else name,
+            name=shown,
+            showlegend=all(trace.name != shown for trace in figure.data),
             customdata=[_hover(arm) for _, arm in mine],
             marker={
                 "symbol": style.symbol + ("-open" if asked else ""),

@@ -26,6 +26,7 @@ from trackers.report_data import (
 )
 from trackers.report_tables import CLASS_NOTE
 from trackers.savings import in_words, savings
+from trackers.search_plots import search_plots
 from trackers.sweep_plots import across_plots, loss_plots
 
 MOST_ROWS = 50
@@ -93,7 +94,7 @@ def _section(number: int, cell: CellReport, data: ReportData) -> Section:
         cell=cell,
         rows=tuple(rows),
         left_out=len(ranked) - len(rows),
-        plots=tuple(arm_plots(number, cell, data)),
+        plots=(*arm_plots(number, cell, data), *search_plots(number, cell, data)),
         confusions=tuple(confusion_plots(number, seen, split)),
         classes=classes_plot(number, cell),
         by_class=class_tables(seen, split),

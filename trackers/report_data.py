@@ -13,6 +13,7 @@ from trackers.table import STATES, TrialResult
 
 if TYPE_CHECKING:
     from trackers.loss_figures import CurvesOverP
+    from trackers.shares import Importance
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class ReportData:
         created: Time of writing, as it shall be shown.
         duration: Length of the sweep as it shall be shown, such as ``2 h 14 min``.
         losses_over_p: Curves of the losses themselves.
+        importances: Of the parameters, by cell and loss.
     """
 
     sweep: str
@@ -87,6 +89,7 @@ class ReportData:
     duration: str = ""
     reason: str | None = None
     losses_over_p: Sequence[CurvesOverP] = ()
+    importances: Sequence[Importance] = ()
 
 
 @dataclass(frozen=True)

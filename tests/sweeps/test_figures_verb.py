@@ -35,5 +35,5 @@ def test_a_sweep_has_its_figures_beside_its_report(
 
 def test_an_unknown_kind_or_sweep_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sweeps("figures", "--only", "pies", "--home", tmp_path) == 2
-    assert "there are no figures of kind 'pies'; there are dots, gamma" in capsys.readouterr().err
+    assert "there are no figures of kind 'pies'; there are differences, means" in capsys.readouterr().err
     assert sweeps("figures", "nothing", "--home", tmp_path) == 2

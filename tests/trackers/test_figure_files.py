@@ -15,12 +15,15 @@ from sweeps.loss_curves import loss_curves
 from trackers.figure_files import KINDS, LIBRARY, all_plots, chosen, figure_files, kind_of
 from trackers.plots import Plot
 from trackers.report import write_files
+from trackers.shares import Importance
 
 
 @pytest.fixture(scope="module")
 def plots() -> list[tuple[str, Plot]]:
     trials = [*sweep(epochs=3, seeds=2, asks=1), *confirmed_sweep()]
-    return all_plots(report(trials, losses_over_p=loss_curves(), confirmations=said_of(trials)))
+    found = Importance(trials[0].cell, "focal", 20, 20, {"gamma": 0.7, "alpha": 0.2}, 0.4)
+    said = said_of(trials)
+    return all_plots(report(trials, losses_over_p=loss_curves(), confirmations=said, importances=(found,)))
 
 
 def test_every_figure_has_a_page_and_a_json_that_plotly_reads(plots: list[tuple[str, Plot]]) -> None:

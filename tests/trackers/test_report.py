@@ -176,7 +176,7 @@ def test_tables_have_headers_with_a_scope_and_figures_a_text(page: str) -> None:
     assert not re.search(
         r"<th(?![^>]*scope=)[ >]", page.split('<script type="application/json" id="templates"')[0]
     )
-    assert len(re.findall(r'role="img" aria-label="[^"]+"', page)) == page.count('class="plot"') == 16
+    assert len(re.findall(r'role="img" aria-label="[^"]+"', page)) == page.count('class="plot"') == 20
 
 
 class _Tags(HTMLParser):
@@ -284,9 +284,9 @@ def test_a_browser_draws_every_figure_without_complaint_network_or_hostile_code(
     seen = visit(path, tmp_path / "profile")
     assert complaints(seen) == []
     places = re.findall(r'<div class="plot[^"]*" id="([^"]+)"[^>]*>', seen.document)
-    assert len(places) == 7
-    assert seen.document.count('data-drawn="yes"') == 7
-    assert seen.document.count('class="main-svg"') >= 6
+    assert len(places) == 9
+    assert seen.document.count('data-drawn="yes"') == 9
+    assert seen.document.count('class="main-svg"') >= 9
     assert "&lt;/script&gt;&lt;script" in seen.document  # a tick label, as text
     assert not re.search(r"<a [^>]*javascript:|<img[^>]*onerror", seen.document)
 

@@ -6,11 +6,21 @@
   // Named one by one, so that no button that uploads a figure can appear.
   const buttons = [["toImage", "zoom2d", "pan2d", "resetScale2d"]];
   const config = { displaylogo: false, responsive: true, plotlyServerURL: "", modeBarButtons: buttons };
+  const narrow = window.matchMedia("(max-width: 40rem)");
   let printing = false;
+
+  // What a figure wants otherwise on a narrow page: paths into its layout, such as "yaxis.ticktext".
+  function narrowed(layout) {
+    for (const [path, value] of Object.entries((layout.meta && layout.meta.narrow) || {})) {
+      const names = path.split("."), last = names.pop();
+      names.reduce((place, name) => (place[name] = place[name] || {}), layout)[last] = value;
+    }
+  }
 
   function draw(place) {
     const figure = JSON.parse(document.getElementById(place.dataset.plot).textContent);
     figure.layout.template = dark.matches && !printing ? templates.dark : templates.light;
+    if (narrow.matches && !printing) { narrowed(figure.layout); }
     place.dataset.drawn = "yes";
     return Plotly.react(place, figure.data, figure.layout, config).catch(function (error) {
       place.textContent = "This figure could not be drawn: " + error.message;
@@ -33,6 +43,7 @@
   );
   plots.forEach((place) => watcher.observe(place));
   dark.addEventListener("change", redraw);
+  narrow.addEventListener("change", redraw);
 
   window.addEventListener("beforeprint", function () {
     printing = true;

@@ -184,7 +184,7 @@ def apart(way: str, options: Any, recipe: Recipe) -> Iterator[Connection]:
         yield ours
     finally:
         ours.close()
-        process.join(20)
+        process.join(120)  # Loaders take seconds to end, more on a busy machine.
         if process.is_alive():
             kill_tree(process.pid)
 

@@ -124,7 +124,27 @@ def stores(home: Home) -> list[dict[str, str]]:
             )
         else:
             lines.append(finding(f"sweep {name}", state))
+        lines.append(records(home, name, state))
     return lines or [finding("sweeps", "none yet", "ok", "begin with: sweeps run quickstart")]
+
+
+def records(home: Home, name: str, state: str) -> dict[str, str]:
+    """Whether ledger, histories and MLflow say the same of a sweep."""
+    from sweeps.agreement import FOLDER, disagreements
+    from sweeps.state import stored_plan
+    from trackers.errors import TrackingError
+
+    what = f"records of {name}"
+    try:
+        found = disagreements(home, stored_plan(home, name), ended=state != "running")
+    except (SweepError, TrackingError) as error:
+        return finding(what, "cannot be compared", "note", str(error))
+    if not found:
+        return finding(what, "ledger, histories and MLflow agree")
+    todo = [f"sweeps retry {name}"] if any(each.place == FOLDER for each in found) else []
+    todo += [f"sweeps sync {name}"] if any(each.place != FOLDER for each in found) else []
+    count = f"{len(found)} disagreement{'s' if len(found) > 1 else ''}"
+    return finding(what, f"{count}, such as {found[0].ref}: {found[0].found}", "note", "; ".join(todo))
 
 
 def tracking(home: Home, uri: str | None) -> list[dict[str, str]]:

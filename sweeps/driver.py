@@ -37,6 +37,7 @@ from trackers.confirmation import Confirmation
 
 TRACKING_PATIENCE_SECONDS = 60.0
 EXECUTORS = ("ray", "inline")
+REPORT_FILES = ("report.html", "report.md", "results.csv", "best.yaml")
 
 
 class Executor(Protocol):
@@ -130,11 +131,7 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
             reason = conductor.ended_by if state == "budget" else None
             finish_weights(plan, home, conductor, tracking)
             report = write_report(home, plan, state, reason)
-            files = (
-                [report.parent / each for each in ("report.html", "report.md", "results.csv", "best.yaml")]
-                if report
-                else []
-            )
+            files = [report.parent / each for each in REPORT_FILES] if report else []
             patience = 3.0 if options.offline else TRACKING_PATIENCE_SECONDS
             complete = tracking.finish(state, files, patience)
             if not complete and code in (DONE, SOME_FAILED):

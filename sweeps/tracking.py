@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -92,24 +91,28 @@ class Tracking:
             if cell is not None:
                 yield entry_of(row), cell, row
 
-    def tell(self, entry: Entry, cell: Cell, row: LedgerRow) -> None:
-        """A trial as ledger and history have it, while nothing trains it."""
+    def tell(
+        self, entry: Entry, cell: Cell, row: LedgerRow, rewrite: bool = False, weights: bool = False
+    ) -> None:
+        """A trial as ledger and history have it, while nothing trains it; with the weights that are kept."""
         history = History(self.home.trial(entry.key, entry.fresh))
         live = Live(entry, cell, config_of(entry, cell), history, None, 0.0)
-        self.started(live)
+        self.started(live, rewrite)
         state = "interrupted" if row.state == "running" else row.state
         self.ended(live, state, row.attrs.get("reason"), row.attrs.get("origin"))
+        if weights and state == "complete" and "origin" not in row.attrs:
+            self.add_weights(live)
 
     def _run_id(self, ref: str) -> str | None:
         run_id: str | None = self.known.get(ref, {}).get("run_id")
         return run_id
 
-    def started(self, live: Live) -> None:
+    def started(self, live: Live, rewrite: bool = False) -> None:
         """A trial runs, or goes on: its run is open, with the rows that there are."""
         ref = live.entry.run_ref
         if self.known.get(ref, {}).get("complete"):  # Noted at once, for whoever comes after a crash.
             self._note({**self.known[ref], "complete": False})
-        self.writer.open(self._run(live, "running"))
+        self.writer.open(replace(self._run(live, "running"), rewrite=rewrite))
         for row in live.history.rows:
             self.writer.log(ref, row)
 
@@ -166,7 +169,7 @@ class Tracking:
         if state == "interrupted":
             tags["sweep.state"] = state
         rows = live.history.rows
-        end = rows[-1]["timestamp"] if rows else time.time_ns() // 1_000_000
+        end = rows[-1]["timestamp"] if rows else None
         ref = live.entry.run_ref
         self.writer.close(ref, STATUS[state], tags=tags, end_time_ms=end, artifacts=artifacts)
 
@@ -186,10 +189,14 @@ class Tracking:
         if path.exists():
             self._close(live, "complete", None, None, [*self._artifacts(live), Artifact(path)])
 
-    def finish(self, state: str, artifacts: list[Path], patience: float) -> bool:
-        """End the sweep's own run and wait for the writer; whether MLflow holds everything."""
+    def close_sweep(self, state: str, artifacts: list[Path]) -> None:
+        """The sweep's own run has ended, with those of the files that are there."""
         existing = [Artifact(path) for path in artifacts if path.exists()]
         self.writer.close(PARENT, SWEEP_STATUS[state], tags={"sweep.state": state}, artifacts=existing)
+
+    def finish(self, state: str, artifacts: list[Path], patience: float) -> bool:
+        """End the sweep's own run and wait for the writer; whether MLflow holds everything."""
+        self.close_sweep(state, artifacts)
         complete = self.writer.flush(patience)
         self._remember()
         problems = self.writer.problems

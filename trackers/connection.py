@@ -170,6 +170,16 @@ def experiment_id(
     return str(found.experiment_id)
 
 
+def all_experiments(client: MlflowClient) -> list[str]:
+    """Ids of all experiments that are not deleted."""
+    page = client.search_experiments()
+    found = [each.experiment_id for each in page]
+    while page.token:
+        page = client.search_experiments(page_token=page.token)
+        found += [each.experiment_id for each in page]
+    return found
+
+
 def search(
     client: MlflowClient, experiments: list[str], sweep: str, *, deleted: bool = False
 ) -> Iterator[Any]:

@@ -63,12 +63,7 @@ def _experiments(client: MlflowClient, uri: str, name: str | None) -> list[str]:
         if found is None:
             raise SweepNotFound(f"no experiment {name!r} at {connection.masked(uri)}")
         return [found.experiment_id]
-    page = client.search_experiments()
-    found_ids = [each.experiment_id for each in page]
-    while page.token:
-        page = client.search_experiments(page_token=page.token)
-        found_ids += [each.experiment_id for each in page]
-    return found_ids
+    return connection.all_experiments(client)
 
 
 def _read(client: MlflowClient, run: Any, history: bool, artifacts: bool) -> TrialResult | None:

@@ -79,7 +79,10 @@ class Runs:
             return self._create(wanted)
         if found.info.lifecycle_stage != "active":
             self._client.restore_run(found.info.run_id)
-        return Held.of(found)
+        held = Held.of(found)
+        if wanted.run.rewrite:
+            held.steps.clear()
+        return held
 
     def settle(self, wanted: Wanted, held: Held) -> list[str]:
         """Bring one run in line.

@@ -59,6 +59,7 @@ class Run:
         parent: Whether this is the sweep's own run, to which the others are attached; open it first.
         run_id: The MLflow run, if it is known: spares a search.
         start_ms: Start of a new run, in ms since 1970; by default now.
+        rewrite: Write every point, since some below the last step are missing; those that are there stay.
     """
 
     ref: str
@@ -69,6 +70,7 @@ class Run:
     parent: bool = False
     run_id: str | None = None
     start_ms: int | None = None
+    rewrite: bool = False
 
 
 class Point(NamedTuple):

@@ -176,6 +176,12 @@ class RunWriter:
                 if not entry.in_line
             }
 
+    @property
+    def outage(self) -> str | None:
+        """Why the last attempt found no server, without credentials; ``None``: it answered."""
+        with self._changed:
+            return self._outage
+
     def flush(self, timeout: float) -> bool:
         """Try all that is missing at once, refused values too, and wait at most ``timeout`` seconds.
 

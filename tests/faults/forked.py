@@ -5,6 +5,7 @@ A fork is a real process: it is killed, stopped and waited for like one that a p
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import sys
@@ -15,6 +16,7 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 
 @cache
@@ -33,11 +35,13 @@ def context() -> ForkServerContext:
     return chosen
 
 
-def command(arguments: list[str], log: str, before: Callable[[], object] | None = None) -> None:
-    """Be ``sweeps ARGUMENTS``, its output in a file."""
-    with open(log, "ab", buffering=0) as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+def command(
+    arguments: list[str], log: str, out: str | None = None, before: Callable[[], object] | None = None
+) -> None:
+    """Be ``sweeps ARGUMENTS``, its output in a file; what it prints for programs in another."""
+    for number, path in ((1, out or log), (2, log)):
+        with open(path, "ab", buffering=0) as file:
+            os.dup2(file.fileno(), number)
     assert "sweeps.driver" in sys.modules, "everything was to be imported before the fork"
     if before is not None:
         before()
@@ -47,11 +51,23 @@ def command(arguments: list[str], log: str, before: Callable[[], object] | None 
     main()
 
 
-def start(log: Path, *arguments: object, before: Callable[[], object] | None = None) -> BaseProcess:
+def start(
+    log: Path, *arguments: object, out: Path | None = None, before: Callable[[], object] | None = None
+) -> BaseProcess:
     """Start a command; ``before`` is called in its process first."""
-    process = context().Process(target=command, args=([*map(str, arguments)], str(log), before), daemon=True)
+    told = ([*map(str, arguments)], str(log), None if out is None else str(out), before)
+    process = context().Process(target=command, args=told, daemon=True)
     process.start()
     return process
+
+
+def answer(folder: Path, *arguments: object, code: int = 0) -> Any:
+    """What a command prints as JSON."""
+    out, log = folder / "answer.json", folder / "answer.log"
+    out.unlink(missing_ok=True)
+    found = ended(start(log, *arguments, "--json", out=out))
+    assert found == code, log.read_text()
+    return json.loads(out.read_text())
 
 
 def run_inline(

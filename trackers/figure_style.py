@@ -20,7 +20,7 @@ from trackers.views import Reference
 _LIGHT = ("#1d2127", "#5b626d", "#e3e6ea", "#ffffff")
 _BLUES = ["#fbfcfd", "#d9e8f6", "#86b6de", "#2f80c3", "#0b3a66"]
 LONGEST_TICK = 18
-_NARROW_TICK = 21
+_NARROW_TICK = 25
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
@@ -110,7 +110,7 @@ def name_rows(figure: go.Figure, names: Sequence[str]) -> None:
     """Names of rows 0, 1, ... beside the vertical axis; `report.js` takes shorter ones on a narrow page."""
     labels = {most: [safe(short(name, most)) for name in names] for most in (34, _NARROW_TICK)}
     figure.update_yaxes(tickmode="array", tickvals=list(range(len(names))), ticktext=labels[34])
-    narrow = {"yaxis.ticktext": labels[_NARROW_TICK], "yaxis.tickfont": {"size": 10.5}, "xaxis.nticks": 4}
+    narrow = {"yaxis.ticktext": labels[_NARROW_TICK], "yaxis.tickfont": {"size": 10}, "xaxis.nticks": 4}
     figure.update_layout(meta={"narrow": narrow})
 
 

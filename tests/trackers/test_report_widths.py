@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from confirmed_trials import confirmed_sweep, said_of
 from emulated import emulated
 from synthetic_trials import CLASSES, HOSTILE, cell_values, sweep, trial
 from test_report import report
@@ -35,9 +36,13 @@ def everything() -> ReportData:
         )
         for g in range(20)
     ]
+    trials += confirmed_sweep()
     found = Importance(name, "balanced_softmax_of_ones_own", 20, 20, {"gamma": 0.7, "beta": 0.2}, 0.4)
     cells = [CellInfo(**each) for each in cell_values(trials, HOSTILE)]
-    return report(trials, classes=CLASSES, cells=cells, losses_over_p=loss_curves(), importances=(found,))
+    return report(
+        trials, classes=CLASSES, cells=cells, losses_over_p=loss_curves(), importances=(found,),
+        confirmations=said_of(trials),
+    )  # fmt: skip
 
 
 def test_every_figure_is_drawn_inside_a_page_of_any_width_without_complaint_or_request(

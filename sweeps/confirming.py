@@ -25,7 +25,7 @@ from sweeps.protocol import (
 )
 from sweeps.results import asked_for, objective, read_results
 from sweeps.snapshot import read_ledger, read_looks
-from trackers.compare import BestArm, Objective, best, by_cell, leaderboard
+from trackers.compare import BestArm, Objective, arm_key, best, by_cell, leaderboard
 from trackers.confirmation import Confirmation, Protocol
 from trackers.deciding import confirmations, progress
 from trackers.image_doubt import Predictions
@@ -165,6 +165,18 @@ def test_predictions(home: Home, key: str) -> Predictions | None:
 def answers(home: Home, plan: Plan, trials: Sequence[TrialResult]) -> list[BestArm | Confirmation]:
     """The best of every cell: what was confirmed, else what the search found."""
     return answered(trials, confirmed(home, plan, trials), objective(plan))
+
+
+def kept_weights(home: Home, plan: Plan) -> set[str]:
+    """Keys of the trials whose weights are kept: all of the best arm of each cell, or the confirmed one."""
+    trials = read_results(home, plan, histories=False)
+    winners = {
+        (said.cell, said.winner.key)
+        if isinstance(said, Confirmation)
+        else (said.summary.cell, arm_key(said.summary))
+        for said in answers(home, plan, trials)
+    }
+    return {trial.key for trial in trials if (trial.cell, arm_key(trial)) in winners}
 
 
 def answered(

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from cefl import data
 from cefl.errors import CeflError
 from sweeps.conductor import Conductor
-from sweeps.confirming import Asked, answers, begin, check_ready, note_looks
+from sweeps.confirming import Asked, begin, check_ready, kept_weights, note_looks
 from sweeps.errors import (
     DONE,
     NONE_SUCCEEDED,
@@ -27,13 +27,10 @@ from sweeps.own_parts import check_parts
 from sweeps.plan import Plan, build_plan
 from sweeps.protocol import with_confirmation
 from sweeps.repeating import compare_expected, compare_fresh
-from sweeps.results import read_results
 from sweeps.spec import LoadedSpec
 from sweeps.state import Clock, check_comparable, extend, extended, read_state, write_spec
 from sweeps.stopping import is_requested, stopping_in_order
 from sweeps.tracking import WEIGHTS, Tracking, check_tracking
-from trackers.compare import arm_key
-from trackers.confirmation import Confirmation
 
 TRACKING_PATIENCE_SECONDS = 60.0
 EXECUTORS = ("ray", "inline")
@@ -250,22 +247,23 @@ def conclude(conductor: Conductor, code: int) -> tuple[str, int]:
 
 
 def finish_weights(plan: Plan, home: Home, conductor: Conductor, tracking: Tracking) -> None:
-    """Keep the weights that the specification says: of each cell's best, upload them; of the others none."""
-    if plan.spec.tracking.keep != "best":
+    """Keep the weights that the specification says: of each cell's best, upload them; of the others none.
+
+    While trials are left, an arm that is behind may still be the best: nothing is removed.
+    """
+    if plan.spec.tracking.keep != "best" or conductor.stopping:
         return
-    trials = read_results(home, plan, histories=False)
-    winners = {
-        (said.cell, said.winner.key)
-        if isinstance(said, Confirmation)
-        else (said.summary.cell, arm_key(said.summary))
-        for said in answers(home, plan, trials)
-    }
-    keep = {trial.key for trial in trials if (trial.cell, arm_key(trial)) in winners}
-    for live in conductor.trained:
-        if live.entry.key in keep:
-            tracking.add_weights(live)
-        else:
-            (live.history.path.parent / WEIGHTS).unlink(missing_ok=True)
+    keep, now = kept_weights(home, plan), {live.entry.ref: live for live in conductor.trained}
+    for entry, cell, row in tracking.tracked():
+        if row.state != "complete" or "origin" in row.attrs:
+            continue
+        weights = home.trial(entry.key, entry.fresh) / WEIGHTS
+        if entry.key not in keep:
+            weights.unlink(missing_ok=True)
+        elif entry.ref in now:
+            tracking.add_weights(now[entry.ref])
+        elif weights.exists():  # Trained by a driver that did not come to its end.
+            tracking.tell(entry, cell, row, weights=True)
 
 
 def write_report(home: Home, plan: Plan, state: str, reason: str | None) -> Path | None:

@@ -21,14 +21,12 @@ from sweeps.entries import Entry
 from sweeps.home import Home
 from sweeps.pruning import pruner_of
 from sweeps.rungs import Rungs
-from sweeps.snapshot import LOOKS, LedgerRow, read_ledger
+from sweeps.snapshot import LOCK_WAIT_SECONDS, LOOKS, LedgerRow, read_ledger
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 STARTUP_TRIALS = 4
 """Trials of a study before its sampler models them; the listed points count."""
-
-LOCK_WAIT_SECONDS = 60
 
 
 class Ledger:

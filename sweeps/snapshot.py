@@ -48,6 +48,9 @@ STUDY_ATTRIBUTES = """
     FROM study_user_attributes JOIN studies ON studies.study_id = study_user_attributes.study_id
     WHERE studies.study_name LIKE :prefix ESCAPE '!' AND study_user_attributes.key = :name
 """
+LOCK_WAIT_SECONDS = 60
+"""How long whoever holds an SQLite database locked is waited for; its own default of 5 s is not enough."""
+
 T = TypeVar("T")
 
 
@@ -63,12 +66,12 @@ class LedgerRow:
     value: float | None
 
 
-def read_ledger(url: str, sweep: str, attributes: tuple[str, ...] | None = None) -> list[LedgerRow]:
+def read_ledger(url: str, sweep: str | None, attributes: tuple[str, ...] | None = None) -> list[LedgerRow]:
     """Every started trial of a sweep, in the order of their start; empty where there is no ledger yet.
 
     Args:
         url: Database of the ledger.
-        sweep: Name of the sweep.
+        sweep: Name of the sweep; ``None``: all of them.
         attributes: Which user attributes to read; all by default.
     """
     prefix = {"prefix": prefix_of(sweep)}
@@ -102,14 +105,17 @@ def read_looks(url: str, sweep: str) -> dict[str, tuple[int, ...]]:
     return _asked(url, looks, {})
 
 
-def prefix_of(sweep: str) -> str:
-    """Pattern for the names of the studies of a sweep."""
+def prefix_of(sweep: str | None) -> str:
+    """Pattern for the names of the studies of a sweep, or of all."""
+    if sweep is None:
+        return "%"
     return "".join(f"!{each}" if each in "!%_" else each for each in sweep) + "/%"
 
 
 def _asked(url: str, ask: Callable[[sql.Connection], T], empty: T) -> T:
     """What the database answers; ``empty`` where there is no ledger yet."""
-    engine = sql.create_engine(url, poolclass=sql.NullPool)
+    local = {"connect_args": {"timeout": LOCK_WAIT_SECONDS}} if url.startswith("sqlite") else {}
+    engine = sql.create_engine(url, poolclass=sql.NullPool, **local)
     try:
         with engine.connect() as connection:
             return ask(connection)

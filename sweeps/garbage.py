@@ -1,0 +1,123 @@
+"""What nothing in a home refers to, and its removal."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweeps.confirming import kept_weights
+from sweeps.data_sets import caches, users
+from sweeps.errors import AlreadyRunning, InputError, SweepError
+from sweeps.home import Home, described
+from sweeps.snapshot import LedgerRow, read_ledger
+from sweeps.state import read_state, stored_plan
+from sweeps.tracking import WEIGHTS
+
+CHECKPOINTS, LEFT_OVERS = "checkpoint-*.pt", ".*.tmp"
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """A file or folder that can go.
+
+    Attributes:
+        kind: ``trial``, ``checkpoint``, ``weights`` or ``data``.
+        why: Why nothing needs it.
+        size: In bytes.
+    """
+
+    kind: str
+    path: Path
+    why: str
+    size: int
+
+    def as_json(self) -> dict[str, Any]:
+        """With stable keys."""
+        return {"kind": self.kind, "path": str(self.path), "why": self.why, "bytes": self.size}
+
+
+def find_garbage(home: Home) -> list[Garbage]:
+    """All that nothing refers to, by kind and path.
+
+    Raises:
+        InputError: If there are trials but no ledger, which would say what they belong to.
+    """
+    rows = [row for row in read_ledger(home.optuna_url, None) if "key" in row.attrs]
+    if not rows and any((home.root / "trials").glob("*/*")):
+        raise InputError(
+            f"{home.root}: it has trials, but its ledger (optuna.db) is empty or lost; bring it back from a"
+            " backup, or remove the folder `trials` yourself"
+        )
+    states: dict[str, set[str]] = {}
+    for row in rows:
+        states.setdefault(home.trial(row.attrs["key"], row.attrs.get("fresh", 0)).name, set()).add(row.state)
+    found = [*in_trials(home, states), *spare_weights(home, rows), *spare_data(home)]
+    return sorted(found, key=lambda each: (each.kind, str(each.path)))
+
+
+def in_trials(home: Home, states: dict[str, set[str]]) -> Iterator[Garbage]:
+    """Folders of no trial, and what a trial that has ended needs no more.
+
+    Args:
+        states: In which states the ledger has the trials of a folder, by its name.
+    """
+    for folder in (home.root / "trials").glob("*/"):
+        if folder.name not in states:
+            yield Garbage("trial", folder, "no sweep has this trial", size_of(folder))
+        elif "running" not in states[folder.name]:
+            for path in [*folder.glob(CHECKPOINTS), *folder.glob(LEFT_OVERS)]:
+                yield Garbage("checkpoint", path, "its trial has ended", size_of(path))
+
+
+def spare_weights(home: Home, rows: list[LedgerRow]) -> Iterator[Garbage]:
+    """Weights of trials that are the best of no cell of a sweep that keeps the best."""
+    wanted: set[str] = set()
+    for name in home.sweeps():
+        mine = {row.attrs["key"] for row in rows if row.study.partition("/")[0] == name}
+        try:
+            ended, plan = read_state(home, name).state in ("done", "budget"), stored_plan(home, name)
+        except (SweepError, ValueError):  # Its data are gone, say: what it needs cannot be told.
+            ended, plan = False, None
+        if plan is None or not ended or plan.spec.tracking.keep != "best":
+            wanted |= mine
+        else:
+            wanted |= kept_weights(home, plan)
+    known = {row.attrs["key"] for row in rows if row.state != "running"}
+    for key in sorted(known - wanted):
+        path = home.trial(key) / WEIGHTS
+        if path.exists():
+            yield Garbage("weights", path, "not the best of its cell", size_of(path))
+
+
+def spare_data(home: Home) -> Iterator[Garbage]:
+    """Data caches that no sweep uses."""
+    used = users(home)
+    for cached in caches(home):
+        if cached.dataset is not None and not used.get(cached.dataset.digest):
+            yield Garbage("data", cached.folder, "no sweep uses it", size_of(cached.folder))
+
+
+def remove(home: Home, garbage: list[Garbage]) -> None:
+    """Remove it.
+
+    Raises:
+        AlreadyRunning: If a sweep runs in this home: it may need next what nothing needs now.
+    """
+    for path in (home.root / "locks").glob("*.json"):
+        driver = home.driver(path.stem)
+        if driver is not None:
+            raise AlreadyRunning(f"sweep {path.stem} is {described(driver)}; wait for it, then: sweeps gc")
+    for each in garbage:
+        if each.path.is_dir():
+            shutil.rmtree(each.path)
+        else:
+            each.path.unlink(missing_ok=True)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

@@ -125,7 +125,6 @@ class Tracking:
         run_id = entry.run_id or self._run_id(entry.run_ref)
         trial = describe(cell, replace(entry, attrs=told), state, value, rows, result, run_id)
         tags: dict[str, str | None] = {**self.tags, "sweep.attempt": str(entry.attempt)}
-        tags["sweep.seed_group"] = f"{entry.study}/{trial.arm}"
         if entry.fresh:
             tags["sweep.fresh"] = str(entry.fresh)
         if origin is not None:

@@ -14,6 +14,9 @@ from small_data import SMALL, write_stripes
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# Two workers on two cores: a second thread of each would wait for the other's.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture
 def stripes(tmp_path: Path) -> Path:

@@ -68,8 +68,8 @@ def run_of(
 
 def tags_of(trial: TrialResult) -> dict[str, str | None]:
     """What the tags of its run say of a trial."""
-    group = cut(f"{trial.cell} {trial.arm}", LONGEST_TAG)
-    tags: dict[str, str | None] = {KEY: trial.key, "sweep.state": trial.state, GROUP: group}
+    group = f"{trial.cell} {trial.arm}{', confirmation' if trial.kind == 'confirm' else ''}"
+    tags: dict[str, str | None] = {KEY: trial.key, "sweep.state": trial.state, GROUP: cut(group, LONGEST_TAG)}
     tags |= {f"sweep.{field}": getattr(trial, field) for field in _TEXTS}
     values = {field: getattr(trial, field) for field in _VALUES}
     tags |= to_tags("sweep.trial", values | {"params": dict(trial.params)})

@@ -12,8 +12,8 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-GROUP = "sweep.group"
-"""Tag that all trials of a seed group share: the cell and the arm."""
+GROUP = "sweep.seed_group"
+"""Tag that all trials of a seed group share: the cell, the arm, and whether they confirm it."""
 
 RUNS, SEEDS = "sweep", "sweep-seeds"
 """Names of the two views: every run by itself, and means over the seeds."""

@@ -49,7 +49,7 @@ def seen(config: TrialConfig) -> tuple[set[tuple[int, int]], set[tuple[int, int]
     """Marks of all images that the model met while it learnt, and while it was tested; the division."""
     with pytest.MonkeyPatch.context() as patch:  # A model that costs nothing: what it sees is the question.
         patch.setattr(
-            "cefl.trial.build_model", lambda *_: nn.Sequential(nn.Flatten(), nn.Linear(64, CLASSES))
+            "cefl.trial.build_model", lambda *_, **__: nn.Sequential(nn.Flatten(), nn.Linear(64, CLASSES))
         )
         dataset, division, run = assemble(config, "cpu")
     learnt: set[tuple[int, int]] = set()

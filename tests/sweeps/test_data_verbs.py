@@ -216,7 +216,7 @@ def test_an_interrupt_while_preparing_leaves_nothing_behind(
         (tmp_path / "photos" / name).mkdir(parents=True)
     first = tmp_path / "photos" / "a" / "0.png"
     Image.effect_noise((2500, 2500), 60).save(first, compress_level=1)
-    for copy in range(1, 60):
+    for copy in range(1, 400):  # Work for many seconds, of which few are done.
         os.link(first, tmp_path / "photos" / "ab"[copy % 2] / f"{copy}.png")
     child = subprocess.Popen(
         [sys.executable, "-m", "sweeps", "data", "prepare", "folder:photos", "--home", "home"],
@@ -228,7 +228,6 @@ def test_an_interrupt_while_preparing_leaves_nothing_behind(
         while not list(caches.glob(".building-*/train/images.npy")) and time.monotonic() < deadline:
             assert child.poll() is None, child.communicate()
             time.sleep(0.02)
-        time.sleep(0.1)
         child.send_signal(number)
         out, err = child.communicate(timeout=60)
     finally:

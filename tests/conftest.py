@@ -18,6 +18,16 @@ sys.dont_write_bytecode = False
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="the long form of the tests of faults: more of each")
+
+
+@pytest.fixture(scope="session")
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether a test may take minutes."""
+    return bool(request.config.getoption("--long"))
+
+
 @pytest.fixture
 def stripes(tmp_path: Path) -> Path:
     """A small NPZ in a folder of the test's own."""

@@ -95,15 +95,22 @@ def load() -> None:
 def initialise(uri: str) -> None:
     """Create the folder and the tables of a database if need be, quietly; for a server only import MLflow.
 
-    Two processes that do this at once to one fresh database crash in MLflow's migration: hold a lock.
+    Two processes that do this at once to one fresh database crash in MLflow's migration: hold a lock. One
+    that is killed in it leaves a database that MLflow never opens again: a fresh one is made aside, and
+    renamed.
 
     Raises:
         TrackingUnavailable: If the database cannot be opened.
     """
     file = sqlite_file(uri)
     try:
-        if file is not None:
+        if file is not None and not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
+            for left_over in file.parent.glob(f".{file.name}.*"):
+                left_over.unlink()
+            aside = file.with_name(f".{file.name}.{os.getpid()}")
+            connect(f"sqlite:///{aside}")
+            aside.replace(file)
         connect(uri)
     except Exception as error:
         raise TrackingUnavailable(f"cannot open {masked(uri)}: {reason(error)}") from None

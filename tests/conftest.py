@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,22 @@ from small_data import SMALL, write_stripes
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+LONGEST = {"e2e", "faults"}
+
+# A shell that runs the tests in the background has them ignore interrupts, and what they start would too.
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    and threading.current_thread() is threading.main_thread()
+):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # Two workers on two cores: a second thread of each would wait for the other's.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest begin first, so that no worker ends alone with one of them."""
+    items.sort(key=lambda item: not LONGEST & set(item.path.parts))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -136,7 +136,7 @@ def test_a_search_on_ray_that_is_killed_stops_the_same_trials_as_one_that_is_not
     small_spec: Path, tmp_path: Path
 ) -> None:
     text = small_spec.read_text().replace("epochs: 2", "epochs: 6")
-    small_spec.write_text(text + "study: {losses: cefl, asks: 5, grace: 2, prune: all}\n")
+    small_spec.write_text(text + "study: {losses: cefl, asks: 12, grace: 2, prune: all}\n")
     killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
     assert sweeps("run", small_spec, "--home", undisturbed, "--executor", "inline").returncode == 0
     driver = subprocess.Popen(
@@ -152,7 +152,7 @@ def test_a_search_on_ray_that_is_killed_stops_the_same_trials_as_one_that_is_not
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     driver.wait()
-    assert len(ledger(killed)) < 8, "killed in the middle"
+    assert len(ledger(killed)) < 15, "killed in the middle"
     assert sweeps("run", small_spec, "--home", killed, "--executor", "inline").returncode == 0
     assert [(row.attrs["key"], row.state) for row in ledger(killed)] == [
         (row.attrs["key"], row.state) for row in ledger(undisturbed)

@@ -22,7 +22,7 @@ from sweeps.cli.app import (
 )
 
 if TYPE_CHECKING:
-    from sweeps.driver import Outcome
+    from sweeps.driver import Options, Outcome
     from sweeps.home import Home
 
 ExecutorOption = Annotated[str, typer.Option("--executor", help="ray, or inline: in this process")]
@@ -198,18 +198,10 @@ def confirm(
 ) -> None:
     """Train the leading arms of a finished search and cross-entropy again, with seeds of their own."""
     from sweeps.confirming import Asked
-    from sweeps.display import TerminalDisplay
-    from sweeps.driver import EXECUTORS, Options, run_sweep
-    from sweeps.errors import InputError
-    from sweeps.state import stored_spec
+    from sweeps.driver import Options
 
-    if executor not in EXECUTORS:
-        raise InputError(f"--executor: '{executor}' is not one of {', '.join(EXECUTORS)}")
-    place = home_at(home)
-    loaded = stored_spec(place, name)
     options = Options(name, executor, offline, concurrent=concurrent, confirm=Asked(top, seeds))
-    outcome = run_sweep(loaded, place, options, TerminalDisplay(loaded.spec))
-    tell(outcome, place, home, f"confirm {name}", json)
+    go_on("confirm", name, options, home, json)
 
 
 @app.command()
@@ -222,18 +214,24 @@ def retry(
     json: JsonOption = False,
 ) -> None:
     """Run the failed trials of a sweep again, and what is left of it."""
+    from sweeps.driver import Options
+
+    go_on("retry", name, Options(name, executor, offline, concurrent=concurrent, retry=True), home, json)
+
+
+def go_on(verb: str, name: str, options: Options, home: Path | None, json: bool) -> None:
+    """Run what is left of a sweep that was started here, by the specification that it last ran by."""
     from sweeps.display import TerminalDisplay
-    from sweeps.driver import EXECUTORS, Options, run_sweep
+    from sweeps.driver import EXECUTORS, run_sweep
     from sweeps.errors import InputError
     from sweeps.state import stored_spec
 
-    if executor not in EXECUTORS:
-        raise InputError(f"--executor: '{executor}' is not one of {', '.join(EXECUTORS)}")
+    if options.executor not in EXECUTORS:
+        raise InputError(f"--executor: '{options.executor}' is not one of {', '.join(EXECUTORS)}")
     place = home_at(home)
     loaded = stored_spec(place, name)
-    options = Options(name, executor, offline, concurrent=concurrent, retry=True)
     outcome = run_sweep(loaded, place, options, TerminalDisplay(loaded.spec))
-    tell(outcome, place, home, f"retry {name}", json)
+    tell(outcome, place, home, f"{verb} {name}", json)
 
 
 def tell(outcome: Outcome, place: Home, home: Path | None, verb: str, json: bool) -> None:

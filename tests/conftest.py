@@ -29,19 +29,50 @@ if (
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files that take longest begin first, so that no worker ends alone with one of them."""
-    items.sort(key=lambda item: not LONGEST & set(item.path.parts))
+LEVELS = {
+    "fuller": "only with --all, as in .ci/run: the fuller forms of the tests of faults, and the cluster",
+    "long": "only with --long, which includes --all: the forms that take many minutes",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", help="the long form of the tests of faults: more of each")
+    parser.addoption("--all", action="store_true", help="also the tests marked fuller: what .ci/run runs")
+    parser.addoption("--long", action="store_true", help="also the tests marked long, for many minutes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for level, meaning in LEVELS.items():
+        config.addinivalue_line("markers", f"{level}: {meaning}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What its level leaves out is skipped; the longest files begin first, so that no worker ends alone."""
+    wanted = {"fuller": _fuller(config), "long": _long(config)}
+    for item in items:
+        for level, meaning in LEVELS.items():
+            if not wanted[level] and item.get_closest_marker(level):
+                item.add_marker(pytest.mark.skip(reason=meaning))
+    items.sort(key=lambda item: not LONGEST & set(item.path.parts))
+
+
+def _long(config: pytest.Config) -> bool:
+    return bool(config.getoption("--long"))
+
+
+def _fuller(config: pytest.Config) -> bool:
+    return _long(config) or bool(config.getoption("--all"))
+
+
+@pytest.fixture(scope="session")
+def fuller(request: pytest.FixtureRequest) -> bool:
+    """Whether a test may take its fuller form: tens of seconds, in `.ci/run`."""
+    return _fuller(request.config)
 
 
 @pytest.fixture(scope="session")
 def long(request: pytest.FixtureRequest) -> bool:
     """Whether a test may take minutes."""
-    return bool(request.config.getoption("--long"))
+    return _long(request.config)
 
 
 @pytest.fixture

@@ -101,6 +101,9 @@ def test_the_training_command_runs(tmp_path: Path) -> None:
     assert "test, last epoch" in done.stdout
 
 
-def test_the_test_command_is_what_ci_runs() -> None:
-    assert "$ uv run pytest" in README
-    assert "\nuv run pytest\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+def test_the_test_commands_are_told_and_ci_runs_one_of_them() -> None:
+    assert "$ uv run pytest\n" in README
+    told = re.findall(r"^\| `(uv run pytest[a-z -]*)` \|", README, re.MULTILINE)
+    assert told == ["uv run pytest", "uv run pytest --all", "uv run pytest --long"]
+    (called,) = re.findall(r"^uv run pytest.*$", (ROOT / ".ci" / "run").read_text("utf-8"), re.MULTILINE)
+    assert called == "uv run pytest --all"

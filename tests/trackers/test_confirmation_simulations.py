@@ -6,9 +6,7 @@ Procedures are simulated in whole arrays; that the code does the same is seen on
 
 from __future__ import annotations
 
-import gc
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -24,14 +22,6 @@ from trackers.power import detectable_difference, power
 from trackers.statistics import t_interval, wilson
 
 Floats = NDArray[np.float64]
-
-
-@pytest.fixture(autouse=True)
-def _quick_collections() -> Iterator[None]:
-    """statsmodels collects garbage in every correction, which takes 0.1 s with all its modules in view."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])

@@ -69,6 +69,7 @@ class Options:
     asks: int | None = None
     confirm: Asked | None = None
     retry: bool = False
+    address: str | None = None  # Of the cluster to join: see `sweeps.joining`.
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
         SweepError: If it cannot start; nothing is written then.
     """
     name = options.name or loaded.spec.name
-    check_gpus(loaded)
+    if options.address is None:
+        check_gpus(loaded)
     home.create()
     first = name not in home.sweeps()
     plan = build_plan(loaded, home.data, name, display.preparing)
@@ -189,7 +191,7 @@ def execute(conductor: Conductor, loaded: LoadedSpec, options: Options, display:
     def requested() -> bool:
         return is_requested(conductor.home, conductor.plan.name)
 
-    display.note("starting " + ("Ray" if options.executor == "ray" else "in this process"))
+    display.note(opening(options))
     executor = make_executor(loaded, options)
     try:
         with stopping_in_order(conductor, executor, display.note, requested) as received:
@@ -201,6 +203,13 @@ def execute(conductor: Conductor, loaded: LoadedSpec, options: Options, display:
     finally:
         close: Callable[[], None] = getattr(executor, "close", lambda: None)
         close()
+
+
+def opening(options: Options) -> str:
+    """Where the trials will run, in words."""
+    if options.executor != "ray":
+        return "starting in this process"
+    return f"joining Ray at {options.address}" if options.address else "starting Ray"
 
 
 def go_on_to_confirm(conductor: Conductor, options: Options, display: Display) -> None:
@@ -233,7 +242,7 @@ def make_executor(loaded: LoadedSpec, options: Options) -> Executor:
     resources = loaded.spec.resources
     if options.concurrent is not None:
         resources = resources.model_copy(update={"concurrent": options.concurrent})
-    return RayExecutor(resources)
+    return RayExecutor(resources, address=options.address)
 
 
 def conclude(conductor: Conductor, code: int) -> tuple[str, int]:

@@ -20,6 +20,7 @@ from sweeps.cli.app import (
     print_json,
     print_table,
 )
+from sweeps.joining import cluster_address
 
 if TYPE_CHECKING:
     from sweeps.driver import Options, Outcome
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
 
 ExecutorOption = Annotated[str, typer.Option("--executor", help="ray, or inline: in this process")]
 ConcurrentOption = Annotated[int | None, typer.Option("--concurrent", min=1, help="most trials at a time")]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="HOST:PORT of a Ray cluster to join, or auto (RAY_ADDRESS); by default a Ray of its own",
+    ),
+]
 OfflineOption = Annotated[
     bool, typer.Option("--offline", help="start although the tracking server does not answer")
 ]
@@ -158,6 +166,7 @@ def run(
         bool, typer.Option("--fresh", help="train what is complete once more, beside it, and compare")
     ] = False,
     offline: OfflineOption = False,
+    address: AddressOption = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -171,7 +180,7 @@ def run(
 
     if executor not in EXECUTORS:
         raise InputError(f"--executor: '{executor}' is not one of {', '.join(EXECUTORS)}")
-    options = Options(name, executor, offline, fresh, concurrent, asks)
+    options = Options(name, executor, offline, fresh, concurrent, asks, address=cluster_address(address))
     place = home_at(home)
     outcome = run_sweep(loaded, place, options, TerminalDisplay(loaded.spec))
     tell(outcome, place, home, f"run {spec}", json)
@@ -193,6 +202,7 @@ def confirm(
     executor: ExecutorOption = "ray",
     concurrent: ConcurrentOption = None,
     offline: OfflineOption = False,
+    address: AddressOption = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -200,7 +210,10 @@ def confirm(
     from sweeps.confirming import Asked
     from sweeps.driver import Options
 
-    options = Options(name, executor, offline, concurrent=concurrent, confirm=Asked(top, seeds))
+    joined = cluster_address(address)
+    options = Options(
+        name, executor, offline, concurrent=concurrent, confirm=Asked(top, seeds), address=joined
+    )
     go_on("confirm", name, options, home, json)
 
 
@@ -210,13 +223,16 @@ def retry(
     executor: ExecutorOption = "ray",
     concurrent: ConcurrentOption = None,
     offline: OfflineOption = False,
+    address: AddressOption = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Run the failed trials of a sweep again, and what is left of it."""
     from sweeps.driver import Options
 
-    go_on("retry", name, Options(name, executor, offline, concurrent=concurrent, retry=True), home, json)
+    joined = cluster_address(address)
+    options = Options(name, executor, offline, concurrent=concurrent, retry=True, address=joined)
+    go_on("retry", name, options, home, json)
 
 
 def go_on(verb: str, name: str, options: Options, home: Path | None, json: bool) -> None:

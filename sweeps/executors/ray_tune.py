@@ -115,21 +115,29 @@ class LedgerScheduler(FIFOScheduler):
 
 
 class RayExecutor:
-    """Runs trials on a Ray of its own on this machine, with warm actors that are used again."""
+    """Runs trials on Ray, with warm actors that are used again.
 
-    def __init__(self, resources: Resources, cpus: int | None = None) -> None:
+    Args:
+        cpus: Of a Ray of its own; ``None``: those of this machine.
+        address: Of the cluster to join, see `sweeps.joining`; ``None``: a Ray of its own on this machine.
+    """
+
+    def __init__(self, resources: Resources, cpus: int | None = None, address: str | None = None) -> None:
         self.resources = resources
-        start_ray(cpus)
+        if address is None:
+            start_ray(cpus)
+        else:
+            join_ray(address)
         there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self.gpus = self._gpus(there.get("GPU", 0.0))
-        fits = int(there["CPU"] // resources.cpus)
+        fits = int(there.get("CPU", 0.0) // resources.cpus)
         if self.gpus:
             fits = min(fits, int(there.get("GPU", 0.0) / self.gpus + 1e-9))
         if fits < 1:
             self.close()
             raise EnvironmentProblem(
                 f"resources: a trial asks for {resources.cpus:g} CPUs and {self.gpus:g} GPUs, but there are"
-                f" {there['CPU']:g} and {there.get('GPU', 0):g}; ask for less"
+                f" {there.get('CPU', 0):g} and {there.get('GPU', 0):g}; ask for less"
             )
         self.slots = min(fits, resources.concurrent or fits)
 
@@ -167,7 +175,7 @@ class RayExecutor:
         signal.raise_signal(signal.SIGUSR1)
 
     def close(self) -> None:
-        """End every process of this Ray."""
+        """End every process of a Ray of its own; leave a cluster, which ends the trials."""
         ray.shutdown()
 
 
@@ -192,6 +200,24 @@ def start_ray(cpus: int | None) -> None:
                     f"Ray does not start ({' '.join(str(error).split())}); is the machine overloaded, or its"
                     " memory or disk full? Run the sweep again, or train in this process: --executor inline"
                 ) from error
+
+
+def join_ray(address: str) -> None:
+    """Become a driver of a cluster that is there already, and that others may use too.
+
+    Raises:
+        EnvironmentProblem: If there is none, or this machine is not part of it, or its token is not ours.
+    """
+    try:
+        with quiet_output():
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+    except Exception as error:  # Ray raises ConnectionError, RuntimeError, its own, and a bare Exception.
+        ray.shutdown()
+        raise EnvironmentProblem(
+            f"the Ray cluster at {address} cannot be joined ({' '.join(str(error).split())[:400]}); is it up,"
+            " and this machine one of its nodes? If it asks for a token: RAY_AUTH_MODE=token and"
+            " RAY_AUTH_TOKEN_PATH. From another machine: sweeps submit; on a Ray of its own: --address local"
+        ) from None
 
 
 @contextlib.contextmanager

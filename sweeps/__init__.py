@@ -1,4 +1,4 @@
-"""Sweeps from Python: `run`, `status`, `trials`, `best`, `export` give what the commands of these names show.
+"""Sweeps from Python: each function gives what the command of its name shows.
 
     import sweeps
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sweeps.driver import Outcome
     from sweeps.spec import Spec
 
-__all__ = ["best", "export", "run", "status", "trials"]
+__all__ = ["best", "compare", "confirm", "export", "run", "status", "trials"]
 
 
 def run(
@@ -61,6 +61,36 @@ def run(
     )
 
 
+def confirm(
+    name: str,
+    *,
+    top: int | None = None,
+    seeds: int | None = None,
+    home: str | Path | None = None,
+    executor: str = "ray",
+    concurrent: int | None = None,
+    offline: bool = False,
+    progress: bool = True,
+) -> Outcome:
+    """Train the leading arms of a finished search and cross-entropy again, with seeds of their own.
+
+    Args:
+        top: Arms of each cell beside cross-entropy; by default the specification's, else 3.
+        seeds: How many in all, by default the specification's, else 5; more than there are adds the rest.
+        home, executor, concurrent, offline, progress: As of `run`.
+
+    Returns:
+        How it ended, as `run` does.
+
+    Raises:
+        SweepError: If there is nothing to confirm yet, or what is fixed would change.
+    """
+    from sweeps import library
+
+    chosen = library.options(name, executor, offline, False, concurrent, None)
+    return library.confirm(name, home, chosen, top, seeds, progress)
+
+
 def status(name: str, *, home: str | Path | None = None) -> dict[str, Any]:
     """How far a sweep is: ``name``, ``state``, ``trials`` by state, ``cells``."""
     from sweeps import library
@@ -80,6 +110,27 @@ def best(name: str, *, home: str | Path | None = None) -> list[dict[str, Any]]:
     from sweeps import library
 
     return library.best(name, home)
+
+
+def compare(
+    first: str,
+    second: str,
+    *,
+    metric: str | None = None,
+    split: str | None = None,
+    home: str | Path | None = None,
+) -> dict[str, Any]:
+    """Two sweeps by their names, or two arms as ``NAME:ARM``, side by side, cell by cell.
+
+    Args:
+        metric: By default the one that the first sweep chooses by; likewise ``split``.
+
+    Raises:
+        SweepError: If there is no such sweep, metric or split, or nothing that both have.
+    """
+    from sweeps import library
+
+    return library.compare(first, second, metric, split, home)
 
 
 def export(

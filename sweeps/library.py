@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from sweeps.conductor import Conductor
-from sweeps.confirming import answers
+from sweeps.confirming import Asked, answers
 from sweeps.driver import EXECUTORS, Display, Options, Outcome, run_sweep
 from sweeps.errors import InputError
 from sweeps.home import Home
@@ -21,7 +22,7 @@ from sweeps.spec import LoadedSpec, Spec, load_spec
 from sweeps.spec.checking import check
 from sweeps.spec.loading import NO_FILE
 from sweeps.spec.reading import Document
-from sweeps.state import stored_plan
+from sweeps.state import stored_plan, stored_spec
 
 AnySpec = str | Path | Mapping[str, Any] | Spec
 
@@ -98,12 +99,25 @@ def options(
 def run(spec: AnySpec, home: str | Path | None, chosen: Options, progress: bool) -> Outcome:
     """See `sweeps.run`."""
     given = loaded(spec)
-    display: Display = Silent()
-    if progress:
-        from sweeps.display import TerminalDisplay
+    return run_sweep(given, Home.at(home), chosen, shown(given, progress))
 
-        display = TerminalDisplay(given.spec)
-    return run_sweep(given, Home.at(home), chosen, display)
+
+def confirm(
+    name: str, home: str | Path | None, chosen: Options, top: int | None, seeds: int | None, progress: bool
+) -> Outcome:
+    """See `sweeps.confirm`."""
+    place = Home.at(home)
+    given = stored_spec(place, name)
+    return run_sweep(given, place, replace(chosen, confirm=Asked(top, seeds)), shown(given, progress))
+
+
+def shown(given: LoadedSpec, progress: bool) -> Display:
+    """Who shows how it goes."""
+    if not progress:
+        return Silent()
+    from sweeps.display import TerminalDisplay
+
+    return TerminalDisplay(given.spec)
 
 
 def status(name: str, home: str | Path | None) -> dict[str, Any]:
@@ -122,6 +136,15 @@ def best(name: str, home: str | Path | None) -> list[dict[str, Any]]:
     place = Home.at(home)
     built = stored_plan(place, name)
     return [each.as_json() for each in answers(place, built, read_results(place, built, histories=False))]
+
+
+def compare(
+    first: str, second: str, metric: str | None, split: str | None, home: str | Path | None
+) -> dict[str, Any]:
+    """See `sweeps.compare`."""
+    from sweeps import comparing
+
+    return comparing.compare(Home.at(home), first, second, metric, split).as_json()
 
 
 def export(

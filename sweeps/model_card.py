@@ -14,7 +14,7 @@ from sweeps.plan import Plan
 from trackers import wording
 from trackers.compare import BestArm
 from trackers.confirmation import Confirmation
-from trackers.confirmed_words import interval, plus_minus
+from trackers.confirmed_words import beats, interval, plus_minus
 from trackers.escaping import escaped, fenced
 from trackers.image_doubt import Predictions, Z, contributions, standard_error
 from trackers.statistics import wilson
@@ -114,12 +114,15 @@ def score_text(card: Card) -> str:
     answer, metric = card.answer, wording.metric_name(card.answer.objective)
     if isinstance(answer, Confirmation):
         estimate = answer.winner.test
-        verdict = {True: "better than", False: "not shown to be better than", None: "undecided against"}
-        against = f" It is {verdict[answer.beats_baseline]} cross-entropy."
+        against = {
+            "yes": " It is better than cross-entropy.",
+            "not shown": " It is not shown to be better than cross-entropy.",
+            "worse": " On the test set it is worse than cross-entropy.",
+            "undecided": " Whether it is better than cross-entropy is undecided.",
+        }.get(beats(answer.winner), "")
         return (
             f"The arm, confirmed with {estimate.n} seeds of their own: {metric} {plus_minus(estimate)} on the"
-            f" test set (95% interval {interval(estimate)}, over seeds and images)."
-            + ("" if answer.winner.is_baseline else against)
+            f" test set (95% interval {interval(estimate)}, over seeds and images)." + against
         )
     return (
         f"The arm, found by a search: {metric} {wording.percent(answer.mean)} on the"

@@ -87,6 +87,12 @@ class ConfirmedArm:
     def is_baseline(self) -> bool:
         return self.loss == BASELINE and not self.params
 
+    @property
+    def is_worse(self) -> bool:
+        """Whether it is shown to be worse than cross-entropy at ``p < .05``."""
+        below = self.difference is not None and self.difference.estimate.mean < 0
+        return below and self.p is not None and self.p < ALPHA
+
 
 @dataclass(frozen=True)
 class Confirmation:

@@ -44,9 +44,13 @@ def p_value(p: float | None) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def yes_no(decided: bool | None) -> str:
-    """``yes``, ``no`` or ``undecided``."""
-    return "undecided" if decided is None else "yes" if decided else "no"
+def beats(arm: ConfirmedArm) -> str:
+    """Whether it beats cross-entropy: ``yes``, ``not shown``, ``worse``, ``undecided``; a dash for itself."""
+    if arm.is_baseline:
+        return "–"
+    if arm.beats_baseline is None:
+        return "undecided"
+    return "yes" if arm.beats_baseline else "worse" if arm.is_worse else "not shown"
 
 
 def listed(names: Sequence[str] | None) -> str:
@@ -77,6 +81,8 @@ def decision(found: Confirmation) -> str:
         return "the baseline itself"
     if found.beats_baseline is None:
         return "undecided"
+    if found.winner.is_worse:
+        return "worse than cross-entropy on the test set"
     return "beats cross-entropy" if found.beats_baseline else "not shown to beat cross-entropy"
 
 
@@ -117,7 +123,7 @@ def against_baseline(found: Confirmation) -> str:
     numbers += f", p = {p_value(winner.p)}" if winner.p is not None and winner.p >= 0.001 else ", p < 0.001"
     if winner.beats_baseline:
         return f"It beats cross-entropy ({numbers}).{images_disagree(winner)}"
-    if winner.difference.estimate.mean < 0 and winner.p is not None and winner.p < 0.05:
+    if winner.is_worse:
         return f"On the test set it is worse than cross-entropy ({numbers})."
     return f"It cannot be told from cross-entropy ({numbers}). {needed(found)}"
 

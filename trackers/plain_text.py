@@ -85,7 +85,7 @@ def _confirmed_table(cells: Sequence[CellReport]) -> str:
         (
             cell.info.name, arm.arm, wording.percent(arm.test.mean), confirmed_words.interval(arm.test),
             arm.test.n, confirmed_words.gap(arm.difference), confirmed_words.p_value(arm.p),
-            "–" if arm.is_baseline else confirmed_words.yes_no(arm.beats_baseline),
+            confirmed_words.beats(arm),
         )
         for cell, said in found
         for arm in said.arms

@@ -39,7 +39,7 @@ def confirmation_table(cells: Sequence[CellReport], data: ReportData) -> Table:
             arm.difference.estimate.mean if arm.difference else None,
             arm.difference.estimate.low if arm.difference else None,
             arm.difference.estimate.high if arm.difference else None,
-            arm.p, None if arm.is_baseline else words.yes_no(arm.beats_baseline),
+            arm.p, words.beats(arm),
         )
         for cell in cells
         if cell.confirmation is not None

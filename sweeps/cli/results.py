@@ -169,13 +169,13 @@ def print_confirmed(found: list[Confirmation]) -> None:
             each.cell, each.winner.arm, percent(each.winner.test.mean), words.interval(each.winner.test),
             each.winner.test.n, percent(each.baseline.test.mean) if each.baseline else None,
             words.gap(each.winner.difference), words.p_value(each.winner.p),
-            words.yes_no(each.beats_baseline), words.listed(each.ties),
+            words.beats(each.winner), words.listed(each.ties),
         ]
         for each in found
     ]  # fmt: skip
     columns = (
-        "cell", "best arm", "test %", "95% interval", "n", "cross-entropy %", "difference", "p", "better",
-        "not told apart from",
+        "cell", "best arm", "test %", "95% interval", "n", "cross-entropy %", "difference", "p",
+        "beats cross-entropy", "not told apart from",
     )  # fmt: skip
     objective = found[0].objective
     chosen = words.chosen_by(found[0])

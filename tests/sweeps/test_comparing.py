@@ -47,6 +47,7 @@ def test_two_arms_of_a_sweep_stand_side_by_side(home: Path) -> None:
     assert row["first_mean"] == scores["cross_entropy"]["val/balanced_accuracy"]
     assert row["second_mean"] == scores["cefl"]["val/balanced_accuracy"]
     assert found["conditions"] == []
+    assert sweeps.compare("one:cross_entropy", "one:cefl(gamma=2)", home=home)["rows"] == [row]
     page = next(path for path in found["files"] if path.endswith(".html"))
     assert Path(page).parent.name == "one-cross_entropy--one-cefl-gamma-2"
     assert "cefl(gamma=2)" in Path(page).read_text()

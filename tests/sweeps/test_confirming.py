@@ -14,6 +14,7 @@ import pytest
 import yaml
 from small_data import SMALL, write_stripes
 
+from sweeps import confirm as confirm_from_python
 from sweeps.cli import main
 from sweeps.confirming import test_predictions as predictions_of
 from sweeps.display import TerminalDisplay
@@ -121,6 +122,8 @@ def test_more_seeds_are_added_without_repeating_and_every_look_counts(
     assert told(capsys, "best", "small", "--home", home)[0]["n"] == 7
     assert run(confirmed_spec, home) == 0, "the specification still says 5: none is taken away"
     assert len(rows_of(home, "confirm")) == 14
+    outcome = confirm_from_python("small", seeds=8, home=home, executor="inline", progress=False)
+    assert (outcome.trained, outcome.exit_code) == (2, 0), "the same from Python"
 
 
 def test_best_yaml_holds_the_confirmed_arm_and_gives_the_same_numbers_again(

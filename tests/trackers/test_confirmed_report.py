@@ -126,7 +126,16 @@ def test_an_arm_that_is_worse_on_the_test_set_is_called_so() -> None:
     found = confirm(trials, protocol(scores), Objective(), {})
     assert found is not None
     assert "On the test set it is worse than cross-entropy" in words.verdict(found)
+    assert words.decision(found) == "worse than cross-entropy on the test set"
+    assert [words.beats(each) for each in found.arms] == ["worse", "–"]
+
+
+def test_an_arm_that_is_not_shown_to_be_better_is_not_called_worse() -> None:
+    scores = {BASE: LOW, ONE: [0.6, 0.59, 0.64, 0.62, 0.61]}
+    found = confirm(confirmed(scores), protocol(scores), Objective(), {})
+    assert found is not None
     assert words.decision(found) == "not shown to beat cross-entropy"
+    assert words.beats(found.winner) == "not shown"
 
 
 def test_the_forest_shows_means_seeds_and_both_intervals(said: Confirmation) -> None:

@@ -1,39 +1,50 @@
 """Checkpoints that are whole or not there.
 
 A checkpoint is written aside, synced and renamed; its name carries the SHA-256 of its bytes, so that one
-rename puts both in place. The previous checkpoint stays until the next one stands. Nothing that carries code
-is ever loaded. A folder belongs to one training at a time.
+rename puts both in place. The one before it stays, and what is older until the new one has been read back.
+Nothing that carries code is ever loaded. A folder belongs to one training at a time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import os
 import pickle
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from cefl.errors import CheckpointError
+from cefl.disk import storing
+from cefl.errors import CheckpointError, StorageError
 
 NAME = re.compile(r"checkpoint-(\d{6})-([0-9a-f]{64})\.pt")
 ASIDE = ".checkpoint-*.tmp"
+LOG = logging.getLogger(__name__)
 
 
 def write_aside(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` so that a reader, or a crash, sees all of it or none."""
+    """Write ``content`` to ``path`` so that a reader, or a crash, sees all of it or none.
+
+    Raises:
+        StorageError: If the disk does not take it; then the old content is still there.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        with storing(path, len(content)):
+            with aside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # Of a disk that has become read-only nothing can be removed.
+            aside.unlink(missing_ok=True)
 
 
 def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any]) -> Path:
@@ -41,12 +52,17 @@ def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any]) -> Path:
 
     The newest checkpoint of an earlier epoch stays. Others go: older ones, those of this epoch or later ones,
     which were damaged if the training came here again, and what a killed process left half written.
+
+    Raises:
+        StorageError: If the disk does not take it, or gives back something else; what was there stays.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
     path = folder / f"checkpoint-{epoch:06d}-{hashlib.sha256(content).hexdigest()}.pt"
     write_aside(path, content)
+    if _whole_bytes(path) is None:
+        raise StorageError(f"{path}: gives back other bytes than were written; mend the disk")
     others = [(other, place) for other, place in found(folder) if place != path]
     previous = next((place for other, place in others if other < epoch), None)
     for useless in [*(place for _, place in others if place != previous), *folder.glob(ASIDE)]:
@@ -54,18 +70,23 @@ def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any]) -> Path:
     return path
 
 
-def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """State of the newest checkpoint whose bytes match its name, ``None`` where there is no checkpoint.
+def load_checkpoint(folder: Path, warn: Callable[[str], None] = LOG.warning) -> dict[str, Any] | None:
+    """State of the newest checkpoint whose bytes match its name, ``None`` where there is none.
+
+    Args:
+        warn: Told which checkpoints are damaged, and where the training goes on instead.
 
     Raises:
-        CheckpointError: If checkpoints are there and every one of them is damaged, or the newest whole one
-            holds more than tensors and plain values.
+        CheckpointError: If the newest whole one holds more than tensors and plain values.
     """
-    candidates = found(folder)
-    for _, path in candidates:
+    damaged: list[str] = []
+    for epoch, path in found(folder):
         content = _whole_bytes(path)
         if content is None:
+            damaged.append(path.name)
             continue
+        if damaged:
+            warn(_told(folder, damaged, f"goes on from epoch {epoch}"))
         try:
             state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError) as error:
@@ -74,12 +95,14 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
                 " values only; delete it to train this trial from an earlier epoch"
             ) from error
         return state
-    if candidates:
-        raise CheckpointError(
-            f"{folder}: all {len(candidates)} checkpoints are damaged (their SHA-256 does not match their"
-            " name); delete them to train this trial from its first epoch"
-        )
+    if damaged:
+        warn(_told(folder, damaged, "begins with its first epoch"))
     return None
+
+
+def _told(folder: Path, damaged: list[str], instead: str) -> str:
+    names = ", ".join(damaged)
+    return f"{folder}: damaged, since the SHA-256 is not the one in the name: {names}; the training {instead}"
 
 
 def delete_checkpoints(folder: Path) -> None:

@@ -7,7 +7,9 @@ CeflError (a ValueError)
 │   ├── ImbalanceError     a class would be left without images
 │   └── SplitError         a validation rule does not fit the data
 ├── ModelError             a model that cannot be built as asked
-└── CheckpointError        a checkpoint that is damaged or of another trial
+├── CheckpointError        a checkpoint that is of another trial, or was not written by this program
+└── StorageError           a disk that is full, read-only or broken
+    └── CacheNotWritten    where a data cache was to be; a DataError, too
 """
 
 from __future__ import annotations
@@ -78,4 +80,12 @@ class ModelError(CeflError):
 
 
 class CheckpointError(CeflError):
-    """A checkpoint is damaged, or belongs to another trial."""
+    """A checkpoint belongs to another trial, or was not written by this program."""
+
+
+class StorageError(CeflError):
+    """A disk does not take what is to be written; says what, how large it is, and how much is free."""
+
+
+class CacheNotWritten(DataError, StorageError):
+    """There is no room for a data cache, or its folder cannot be written."""

@@ -14,7 +14,7 @@ from typing import Any
 from cefl import data
 from cefl.catalog import DEPTHS, LOSSES, MODELS, ORDERS, PARAMETERS, PRECISIONS
 from cefl.config import TrialConfig
-from cefl.errors import CeflError
+from cefl.errors import CeflError, StorageError
 from cefl.recipes import PRESETS, preset_for
 
 COLUMNS = {
@@ -137,7 +137,8 @@ def chosen_model(options: argparse.Namespace) -> str | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 when the model was trained, 2 on wrong input, 130 and 143 when interrupted."""
+    """Run the command; 0 when the model was trained, 2 on wrong input, 7 on a full disk, 130 and 143 when
+    interrupted."""
     options = parser().parse_args(arguments)
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # So that nothing half-written stays.
     try:
@@ -156,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(json.dumps(row) if options.json else line(row), flush=True)
     except CeflError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return 7 if isinstance(error, StorageError) else 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on", file=sys.stderr)
         return 130

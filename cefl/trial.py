@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 
 from cefl.catalog import COSINE_HEAD, LOSSES, PRETRAINED
-from cefl.checkpoints import load_checkpoint, save_checkpoint, write_aside
+from cefl.checkpoints import LOG, load_checkpoint, save_checkpoint, write_aside
 from cefl.config import TrialConfig
 from cefl.data import Dataset, TrialSplit, open_dataset, split, validation_rule
+from cefl.disk import storing
 from cefl.errors import CheckpointError, DataError
 from cefl.losses import build_loss
 from cefl.metrics import confusion, per_class, shot_accuracy
@@ -37,7 +38,9 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Row = dict[str, Any]
 
 
-def run_trial(config: TrialConfig, folder: Path, device: str | None = None) -> Iterator[Row]:
+def run_trial(
+    config: TrialConfig, folder: Path, device: str | None = None, warn: Callable[[str], None] = LOG.warning
+) -> Iterator[Row]:
     """Train one model in ``folder``, going on from its checkpoint if it has one.
 
     What is wrong with the input shows in the call, before anything is written; the training is in the
@@ -47,6 +50,7 @@ def run_trial(config: TrialConfig, folder: Path, device: str | None = None) -> I
         config: What to train, and on what.
         folder: Made if it is not there; belongs to this trial alone.
         device: Such as ``cpu`` or ``cuda:1``; by default a GPU where there is one.
+        warn: Told of damaged checkpoints.
 
     Returns:
         An iterator of one row an epoch: ``epoch`` from 1, ``timestamp`` in ms since 1970, ``metrics``; the
@@ -55,9 +59,10 @@ def run_trial(config: TrialConfig, folder: Path, device: str | None = None) -> I
 
     Raises:
         CeflError: If data, recipe, device or checkpoint do not fit together.
+        StorageError: In the iteration, if the disk does not take what is written.
     """
     dataset, division, run = assemble(config, pick_device(device))
-    state = load_checkpoint(folder)
+    state = load_checkpoint(folder, warn)
     if state is None:
         return _rows(config, folder, dataset, division, run, [])
     if state.get("key") != config.key():
@@ -74,7 +79,8 @@ def _rows(
 ) -> Iterator[Row]:
     """``rows``, which are done, and then those of the epochs that are left."""
     yield from list(rows)
-    folder.mkdir(parents=True, exist_ok=True)
+    with storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     written, cost = time.monotonic(), 0.0
     for result in run:
         row: Row = {

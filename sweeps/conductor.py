@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +46,8 @@ class Conductor:
         self.plan, self.ledger, self.home, self.watchers = plan, ledger, home, watchers
         self.live: dict[str, Live] = {}
         self.stopping = False
+        self.blocked: str | None = None
+        self.note: Callable[[str], None] = lambda text: None
         self.trained: list[Live] = []
         self.stopped_early = 0
         ledger.close_unfinished_asks()
@@ -262,6 +264,15 @@ class Conductor:
             live.pruned = f"stopped early: at epoch {row['epoch']} it was not among the best of its study"
             self.ledger.note(live.entry, **{STOPPED: live.pruned})
         return live.stopped is not None or live.pruned is not None or self.stopping
+
+    def warn(self, ref: str, text: str) -> None:
+        """What a trial warns of stands in the ledger, and is told."""
+        self.ledger.note(self.live[ref].entry, warning=text)
+        self.note(f"warning: {text}")
+
+    def block(self, why: str) -> None:
+        """Nothing can be written any more: the sweep ends in order, and goes on when that is mended."""
+        self.blocked, self.stopping = self.blocked or why, True
 
     def _compare(self, live: Live, epoch: int) -> bool:
         """At a rung, put a trial beside the others of its study; whether it must stop."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from cefl import data
 from cefl.errors import CeflError
 from sweeps.conductor import Conductor
 from sweeps.confirming import Asked, begin, check_ready, kept_weights, note_looks
+from sweeps.disk import MindingConductor, minding_disk, trouble
 from sweeps.errors import (
     DONE,
     NONE_SUCCEEDED,
@@ -32,8 +33,8 @@ from sweeps.state import Clock, check_comparable, extend, extended, read_state, 
 from sweeps.stopping import is_requested, stopping_in_order
 from sweeps.tracking import WEIGHTS, Tracking, check_tracking
 
-TRACKING_PATIENCE_SECONDS = 60.0
-EXECUTORS = ("ray", "inline")
+TRACKING_PATIENCE_SECONDS, OFFLINE_PATIENCE_SECONDS = 60.0, 3.0
+FULL_DISK_PATIENCE_SECONDS = 0.5
 REPORT_FILES = ("report.html", "report.md", "results.csv", "best.yaml")
 
 
@@ -92,7 +93,14 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
 
     Raises:
         SweepError: If it cannot start; nothing is written then.
+        DiskProblem: If its disk fails or is full; what it has done by then is interrupted.
     """
+    with minding_disk(home):
+        return drive(loaded, home, options, display)
+
+
+def drive(loaded: LoadedSpec, home: Home, options: Options, display: Display) -> Outcome:
+    """The same; errors of the disk as they come."""
     name = options.name or loaded.spec.name
     if options.address is None:
         check_gpus(loaded)
@@ -120,8 +128,8 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
             tracking.start()
             spent = read_state(home, name).seconds
             watchers = (tracking, display, clock)
-            conductor = Conductor(plan, ledger, home, watchers, options.fresh, spent, options.retry)
-            conductor.closed = options.confirm is not None
+            conductor = MindingConductor(plan, ledger, home, watchers, options.fresh, spent, options.retry)
+            conductor.closed, conductor.note = options.confirm is not None, display.note
             code = execute(conductor, loaded, options, display)
             plan = conductor.plan
             note_looks(home, ledger, plan)
@@ -131,15 +139,22 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
             finish_weights(plan, home, conductor, tracking)
             report = write_report(home, plan, state, reason)
             files = [report.parent / each for each in REPORT_FILES] if report else []
-            patience = 3.0 if options.offline else TRACKING_PATIENCE_SECONDS
+            patience = OFFLINE_PATIENCE_SECONDS if options.offline else TRACKING_PATIENCE_SECONDS
             complete = tracking.finish(state, files, patience)
             if not complete and code in (DONE, SOME_FAILED):
                 code = TRACKING_INCOMPLETE
         except (KeyboardInterrupt, SystemExit):
             state = "interrupted"
             raise
+        except Exception as error:
+            if trouble(error, home) is not None:
+                state = "interrupted"
+                with suppress(OSError):
+                    tracking.finish(state, [], FULL_DISK_PATIENCE_SECONDS)
+            raise
         finally:
-            clock.write(state, reason)
+            with suppress(*(OSError,) if state == "interrupted" else ()):
+                clock.write(state, reason)
         repeated = compare_fresh(ledger, home) if options.fresh else []
         repeated += compare_expected(loaded.base, home, plan)
         return Outcome(
@@ -182,7 +197,7 @@ def verify_data(plan: Plan) -> None:
             raise EnvironmentProblem(str(error)) from None
 
 
-def execute(conductor: Conductor, loaded: LoadedSpec, options: Options, display: Display) -> int:
+def execute(conductor: MindingConductor, loaded: LoadedSpec, options: Options, display: Display) -> int:
     """Train what is left, then the confirmation; 0, or the code of the signal or request that ended it."""
     go_on_to_confirm(conductor, options, display)
     if conductor.exhausted:
@@ -199,6 +214,7 @@ def execute(conductor: Conductor, loaded: LoadedSpec, options: Options, display:
                 executor.run(conductor)
                 go_on_to_confirm(conductor, options, display)
                 executor.run(conductor)
+            conductor.end_blocked()
             return received[0] if received else DONE
     finally:
         close: Callable[[], None] = getattr(executor, "close", lambda: None)

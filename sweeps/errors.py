@@ -3,9 +3,10 @@
 SweepError                   1  unexpected
 ├── InputError               2  a wrong specification, option or name
 │   └── SpecError            2  all problems of one file
-│       └── DataNotThere     7  which are data sets that cannot be fetched, and nothing else
+│       └── DataNotThere     7  which are data sets that cannot be fetched or cached, and nothing else
 ├── AlreadyRunning           6  another driver holds the sweep
 └── EnvironmentProblem       7  disk, data, GPU or tracking server
+    └── DiskProblem          7  a disk that is full or read-only, met on the way: the same command goes on
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ class EnvironmentProblem(SweepError):
     exit_code = ENVIRONMENT
 
 
+class DiskProblem(EnvironmentProblem):
+    """A disk is full, read-only or broken; what was written before is whole."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong with a specification: where, and which rule it breaks."""
@@ -66,6 +71,6 @@ class SpecError(InputError):
 
 
 class DataNotThere(SpecError):
-    """A specification in which nothing is wrong but that its published data sets are not there."""
+    """A specification in which nothing is wrong but that its data sets cannot be fetched, or find no room."""
 
     exit_code = ENVIRONMENT

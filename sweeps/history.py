@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cefl.config import TrialConfig
-from sweeps.home import read_json, write_json
+from sweeps.home import naming, read_json, write_json
 
 HISTORY, RESULT = "history.jsonl", "result.json"
 SPLIT_NAMES = {"validation": "val", "test": "test"}
@@ -41,8 +42,12 @@ class History:
         """Write a row; whether it was new."""
         if self.rows and row["epoch"] <= self.rows[-1]["epoch"]:
             return False
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        line = (json.dumps(row, ensure_ascii=False) + "\n").encode()
+        with naming(self.path), self.path.open("ab", buffering=0) as file:
+            size = file.tell()
+            if file.write(line) < len(line):  # The disk is full: no half line stays.
+                os.truncate(self.path, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         self.rows.append(row)
         return True
 

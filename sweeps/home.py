@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from sweeps.errors import AlreadyRunning, EnvironmentProblem
 
 VARIABLE = "SWEEPS_HOME"
 DEFAULT = "runs"
+LEAST_FREE = 16 * 2**20
+"""Bytes below which nothing is begun: databases, histories and a report take some, whatever the models."""
 LOOKED_AT_SECONDS = 0.2  # Who only looks whether a lock is held holds it for a moment.
 
 
@@ -82,6 +85,12 @@ class Home:
             raise EnvironmentProblem(
                 f"home {self.root}: cannot be written ({reason}); choose another with --home or {VARIABLE}"
             ) from None
+        free = shutil.disk_usage(self.root).free
+        if free < LEAST_FREE:
+            raise EnvironmentProblem(
+                f"home {self.root}: its disk must have {LEAST_FREE / 1e6:.1f} MB free, but has"
+                f" {free / 1e6:.1f}; make room, or choose another with --home or {VARIABLE}"
+            )
 
     @contextmanager
     def initialising(self) -> Iterator[None]:
@@ -178,8 +187,24 @@ def write_text(path: Path, text: str) -> None:
     """Write aside, sync and rename, so that a reader sees all of it or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    try:
+        with naming(path):
+            with aside.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+    finally:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have an error of writing say which file: that of a full disk does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise

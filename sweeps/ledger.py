@@ -106,6 +106,10 @@ class Ledger:
         for name, value in attrs.items():
             self.storage.set_trial_user_attr(entry.trial_id, name, value)
 
+    def is_running(self, entry: Entry) -> bool:
+        """Whether a trial has not ended."""
+        return self.storage.get_trial(entry.trial_id).state == TrialState.RUNNING
+
     def report(self, entry: Entry, epoch: int, value: float) -> bool:
         """Note what a running trial is worth at a rung; whether the study's pruner would stop it there.
 

@@ -12,8 +12,9 @@ import yaml
 
 from sweeps.conductor import Conductor
 from sweeps.confirming import Asked, answers
-from sweeps.driver import EXECUTORS, Display, Options, Outcome, run_sweep
+from sweeps.driver import Display, Options, Outcome, run_sweep
 from sweeps.errors import InputError
+from sweeps.executors import EXECUTORS
 from sweeps.home import Home
 from sweeps.live import Live
 from sweeps.overview import sweep_status

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cefl.config import TrialConfig
-from cefl.errors import CeflError, MissingData
+from cefl.errors import CeflError, MissingData, StorageError
 from sweeps.cells import Cell, Progress, build_cell, clashes, dataset_folder, groups
 from sweeps.errors import DataNotThere, Problem, SpecError
 from sweeps.own_parts import find_parts
@@ -140,7 +140,7 @@ def build_plan(
                 datasets[identity] = dataset_folder(entry, loaded.base, data_root, progress, prepare)
         except CeflError as error:
             problems.append(loaded.problem((*place, "source"), str(error)))
-            missing += isinstance(error, MissingData)
+            missing += isinstance(error, MissingData | StorageError)
             continue
         for ratio in entry.imbalance:
             try:

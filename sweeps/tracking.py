@@ -18,7 +18,7 @@ from sweeps.cells import Cell
 from sweeps.entries import Entry, entry_of
 from sweeps.errors import EnvironmentProblem
 from sweeps.history import HISTORY, SPLIT_NAMES, History, read_result
-from sweeps.home import Home, write_json
+from sweeps.home import Home, naming, write_json
 from sweeps.ledger import Ledger
 from sweeps.live import DIVERGED, Live, config_of
 from sweeps.plan import Plan
@@ -213,7 +213,8 @@ class Tracking:
                 self._note(value)
 
     def _note(self, value: dict[str, Any]) -> None:
-        with (self.home.sweep(self.plan.name) / "tracking.jsonl").open("a", encoding="utf-8") as file:
+        path = self.home.sweep(self.plan.name) / "tracking.jsonl"
+        with naming(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(value) + "\n")
         self.known[value["ref"]] = value
 

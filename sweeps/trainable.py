@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-ROWS, ERROR, RETRY = "rows", "error", "retry"
+ROWS, ERROR, RETRY, WARNING, BLOCKED = "rows", "error", "retry", "warning", "blocked"
 
 SHARE = 0.01
 LONGEST_WAIT = 1.0
@@ -25,12 +25,18 @@ def train(config: dict[str, Any]) -> None:
     from ray import tune
 
     from cefl.config import TrialConfig
-    from cefl.errors import CeflError
+    from cefl.errors import CeflError, StorageError
     from cefl.trial import run_trial
 
     torch.set_num_threads(max(1, int(config["threads"])))
     try:
-        report_rows(run_trial(TrialConfig.from_json(config["trial"]), Path(config["folder"])), tune.report)
+        rows = run_trial(
+            TrialConfig.from_json(config["trial"]), Path(config["folder"]),
+            warn=lambda text: tune.report({WARNING: text}),
+        )  # fmt: skip
+        report_rows(rows, tune.report)
+    except StorageError as error:
+        tune.report({BLOCKED: str(error)})
     except CeflError as error:
         tune.report({ERROR: str(error), RETRY: False})
     except Exception as error:

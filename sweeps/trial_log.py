@@ -49,7 +49,8 @@ class TrialLog:
             "key": entry.key, "sweep": self.sweep, "study": entry.study, "number": entry.number,
             "state": self.row.state, "attempt": entry.attempt, "kind": entry.kind, "loss": entry.loss,
             "params": dict(entry.params), "seed": entry.seed, "reason": attrs.get("reason"),
-            "error": attrs.get("error"), "origin": attrs.get("origin"), "folder": str(self.folder),
+            "warning": attrs.get("warning"), "error": attrs.get("error"),
+            "origin": attrs.get("origin"), "folder": str(self.folder),
             "run_id": self.run_id, "others": [{"trial": ref, "state": state} for ref, state in self.others],
             "history": self.history(),
         }  # fmt: skip

@@ -34,14 +34,14 @@ from cefl.data.dataset import (
 from cefl.data.heldout import hold_out_test
 from cefl.data.raw import SPLITS, Job, Progress, Raw, Reduced, Source, check_raw
 from cefl.data.storing import new_image_file, save, sync
-from cefl.errors import IMAGES_SHOWN, DataError, UnreadableImage, UnreadableImages
+from cefl.disk import NO_ROOM, free_at
+from cefl.errors import IMAGES_SHOWN, CacheNotWritten, DataError, UnreadableImage, UnreadableImages
 
 LEFT_OUT = "left-out.json"
 BUILDING, REPLACED = ".building-", ".replaced-"
 STALE_SECONDS = 24 * 3600
 RENAME_ATTEMPTS = 20
 TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,9 +269,10 @@ def _remove_stale(root: Path) -> None:
 
 def _cannot_write(root: Path, error: OSError) -> DataError:
     if error.errno in NO_ROOM:
-        return DataError(
-            f"{root}: no room for the cache ({error.strerror}): free some, or choose another folder"
+        return CacheNotWritten(
+            f"{root}: no room for the cache ({error.strerror}, {free_at(root)}): free some, or choose another"
+            " folder"
         )
-    return DataError(
+    return CacheNotWritten(
         f"{root}: the cache cannot be written ({error.strerror or error}): choose a writable folder"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 
@@ -9,6 +10,8 @@ import sys
 from sweeps.cli import comparing, data, exporting, figures, results, running, service, upkeep  # noqa: F401
 from sweeps.cli.app import app
 from sweeps.errors import ENVIRONMENT, INTERRUPTED, TERMINATED, WRONG_INPUT, SweepError
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def main() -> None:
@@ -25,7 +28,12 @@ def main() -> None:
     except ValueError as error:
         if type(error).__module__ not in ("cefl.errors", "trackers.errors"):
             raise
-        fail(str(error), ENVIRONMENT if type(error).__name__ == "MissingData" else WRONG_INPUT)
+        kinds = {each.__name__ for each in type(error).__mro__}
+        fail(str(error), ENVIRONMENT if kinds & {"MissingData", "StorageError"} else WRONG_INPUT)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        fail(f"{error}: make room, and run this again", ENVIRONMENT)
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -171,17 +171,15 @@ def run(
     json: JsonOption = False,
 ) -> None:
     """Run a sweep, or go on with it, and write the report."""
-    from sweeps.errors import InputError
     from sweeps.spec import load_spec
 
-    loaded = load_spec(spec)  # Before anything slow is imported.
+    check_executor(executor)
+    loaded, place = load_spec(spec), home_at(home)
+    place.create()  # What cannot work is said before anything slow is imported.
     from sweeps.display import TerminalDisplay
-    from sweeps.driver import EXECUTORS, Options, run_sweep
+    from sweeps.driver import Options, run_sweep
 
-    if executor not in EXECUTORS:
-        raise InputError(f"--executor: '{executor}' is not one of {', '.join(EXECUTORS)}")
     options = Options(name, executor, offline, fresh, concurrent, asks, address=cluster_address(address))
-    place = home_at(home)
     outcome = run_sweep(loaded, place, options, TerminalDisplay(loaded.spec))
     tell(outcome, place, home, f"run {spec}", json)
 
@@ -238,16 +236,23 @@ def retry(
 def go_on(verb: str, name: str, options: Options, home: Path | None, json: bool) -> None:
     """Run what is left of a sweep that was started here, by the specification that it last ran by."""
     from sweeps.display import TerminalDisplay
-    from sweeps.driver import EXECUTORS, run_sweep
-    from sweeps.errors import InputError
+    from sweeps.driver import run_sweep
     from sweeps.state import stored_spec
 
-    if options.executor not in EXECUTORS:
-        raise InputError(f"--executor: '{options.executor}' is not one of {', '.join(EXECUTORS)}")
+    check_executor(options.executor)
     place = home_at(home)
     loaded = stored_spec(place, name)
     outcome = run_sweep(loaded, place, options, TerminalDisplay(loaded.spec))
     tell(outcome, place, home, f"{verb} {name}", json)
+
+
+def check_executor(name: str) -> None:
+    """Refuse an executor that there is not."""
+    from sweeps.errors import InputError
+    from sweeps.executors import EXECUTORS
+
+    if name not in EXECUTORS:
+        raise InputError(f"--executor: '{name}' is not one of {', '.join(EXECUTORS)}")
 
 
 def tell(outcome: Outcome, place: Home, home: Path | None, verb: str, json: bool) -> None:

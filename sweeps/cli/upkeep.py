@@ -77,6 +77,7 @@ def print_trial(log: TrialLog) -> None:
         "folder": str(log.folder),
         "MLflow run": log.run_id,
         "also": ", ".join(f"{ref} {state}" for ref, state in log.others) or None,
+        "warning": attrs.get("warning"),
         "earlier error": attrs.get("error") and attrs["error"].strip(),
         "reason": attrs.get("reason") and attrs["reason"].strip(),
     }

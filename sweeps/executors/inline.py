@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import traceback
+from functools import partial
 
-from cefl.errors import CeflError
+from cefl.errors import CeflError, StorageError
 from sweeps.conductor import Conductor
 from sweeps.live import Assignment
 from sweeps.spec.model import Resources
@@ -40,9 +41,12 @@ class InlineExecutor:
         torch.set_num_threads(self.threads)
         error, retry = None, True
         try:
-            for row in run_trial(assignment.config, assignment.folder):
+            warn = partial(conductor.warn, assignment.ref)
+            for row in run_trial(assignment.config, assignment.folder, warn=warn):
                 if conductor.row(assignment.ref, row):
                     break
+        except StorageError as problem:
+            conductor.block(str(problem))
         except CeflError as problem:
             error, retry = str(problem), False
         except Exception as problem:

@@ -38,7 +38,7 @@ from ray.tune.search import Searcher  # noqa: E402
 from sweeps.conductor import Conductor  # noqa: E402
 from sweeps.errors import EnvironmentProblem  # noqa: E402
 from sweeps.spec.model import Resources  # noqa: E402
-from sweeps.trainable import ERROR, RETRY, ROWS, train  # noqa: E402
+from sweeps.trainable import BLOCKED, ERROR, RETRY, ROWS, WARNING, train  # noqa: E402
 
 START_ATTEMPTS = 2
 ASK_AHEAD = 1000  # Far above any number of slots: `LedgerSearch` itself holds back.
@@ -75,6 +75,12 @@ class LedgerSearch(Searcher):
             self.errors[trial_id] = (result[ERROR], bool(result[RETRY]))
             return False
         ref = self.refs[trial_id]
+        if BLOCKED in result:
+            self._conductor.block(result[BLOCKED])
+            return False
+        if WARNING in result:
+            self._conductor.warn(ref, result[WARNING])
+            return False
         return any(self._conductor.row(ref, row) for row in json.loads(result[ROWS]))
 
     def on_trial_complete(

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 import torch
 
+from cefl import checkpoints
 from cefl.checkpoints import delete_checkpoints, found, load_checkpoint, save_checkpoint, write_aside
-from cefl.errors import CheckpointError
+from cefl.errors import CheckpointError, StorageError
 
 
 def state(epoch: int) -> dict[str, Any]:
@@ -58,14 +59,37 @@ def test_the_previous_checkpoint_stays_and_older_ones_go(tmp_path: Path) -> None
     assert epoch_of(tmp_path) == 9
 
 
-@pytest.mark.parametrize("damage", ["flipped", "cut", "empty"])
-def test_a_damaged_checkpoint_gives_way_to_the_previous_one(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["flipped", "empty", "10 bytes", "half", "all but one"])
+def test_a_damaged_checkpoint_gives_way_to_the_previous_one_with_a_warning(
+    tmp_path: Path, damage: str
+) -> None:
     save_checkpoint(tmp_path, 1, state(1))
     newest = save_checkpoint(tmp_path, 2, state(2))
+    content = newest.read_bytes()
+    kept = {"empty": 0, "10 bytes": 10, "half": len(content) // 2, "all but one": len(content) - 1}
     if damage == "flipped":
         flip_a_byte(newest)
     else:
-        newest.write_bytes(newest.read_bytes()[: 100 if damage == "cut" else 0])
+        newest.write_bytes(content[: kept[damage]])
+    told: list[str] = []
+    loaded = load_checkpoint(tmp_path, told.append)
+    assert loaded is not None
+    assert loaded["epoch"] == 1
+    assert len(told) == 1
+    assert str(tmp_path) in told[0]
+    assert newest.name in told[0]
+    assert "goes on from epoch 1" in told[0]
+
+
+def test_any_byte_that_is_flipped_is_found(tmp_path: Path, long: bool) -> None:
+    path = save_checkpoint(tmp_path, 1, state(1))
+    content = path.read_bytes()
+    for place in range(0, len(content), 1 if long else 97):
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        assert load_checkpoint(tmp_path, lambda text: None) is None
+    path.write_bytes(content)
     assert epoch_of(tmp_path) == 1
 
 
@@ -78,11 +102,27 @@ def test_training_on_after_damage_leaves_two_good_checkpoints(tmp_path: Path) ->
     assert epoch_of(tmp_path) == 1
 
 
-def test_damage_everywhere_is_refused_with_the_next_step(tmp_path: Path) -> None:
+def test_damage_everywhere_is_told_and_the_training_begins_again(tmp_path: Path) -> None:
     for epoch in (1, 2):
         flip_a_byte(save_checkpoint(tmp_path, epoch, state(epoch)))
-    with pytest.raises(CheckpointError, match=r"all 2 checkpoints are damaged.*delete them"):
-        load_checkpoint(tmp_path)
+    told: list[str] = []
+    assert load_checkpoint(tmp_path, told.append) is None
+    assert [text.count("checkpoint-") for text in told] == [2]
+    assert "begins with its first epoch" in told[0]
+    path = save_checkpoint(tmp_path, 1, state(1))
+    assert names(tmp_path) == [path.name], "the damaged ones are gone"
+
+
+def test_what_does_not_read_back_is_said_and_what_was_there_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for epoch in (1, 2):
+        save_checkpoint(tmp_path, epoch, state(epoch))
+    monkeypatch.setattr(checkpoints, "write_aside", lambda path, content: path.write_bytes(content[:-1]))
+    with pytest.raises(StorageError, match="gives back other bytes"):
+        save_checkpoint(tmp_path, 3, state(3))
+    assert [epoch for epoch, _ in found(tmp_path)] == [3, 2, 1]
+    assert epoch_of(tmp_path) == 2
 
 
 class Trap:

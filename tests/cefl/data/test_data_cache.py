@@ -307,7 +307,7 @@ def test_a_disk_without_room_is_said_and_cleaned(tmp_path: Path, write_npz: Writ
     child = run_python(code, f"npz:{write_npz()}", tmp_path / "data")
     _, errors = child.communicate(timeout=60)
     assert child.returncode == 1
-    assert f"DataError: {tmp_path / 'data'}: no room for the cache" in errors
+    assert f"CacheNotWritten: {tmp_path / 'data'}: no room for the cache" in errors
     assert list((tmp_path / "data").iterdir()) == []
 
 

@@ -28,6 +28,9 @@ if (
 # Two workers on two cores: a second thread of each would wait for the other's.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Ray makes its workers wait for all other processes (nice 15): beside other tests they would come to nothing.
+os.environ.setdefault("RAY_worker_niceness", "0")
+
 
 LEVELS = {
     "fuller": "only with --all, as in .ci/run: the fuller forms of the tests of faults, and the cluster",

@@ -26,6 +26,7 @@ QUIET = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_memory_monitor_refresh_ms": "0",  # It ends a trial in a way that ends the whole sweep.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # Below `uv run` it copies the current folder, secrets and all.
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
 }
 os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
@@ -37,6 +38,12 @@ from ray.tune.search import Searcher  # noqa: E402
 
 from sweeps.conductor import Conductor  # noqa: E402
 from sweeps.errors import EnvironmentProblem  # noqa: E402
+from sweeps.executors.private_ray import (  # noqa: E402
+    make_folder,
+    on_loopback,
+    remove_folder,
+    require_token,
+)
 from sweeps.spec.model import Resources  # noqa: E402
 from sweeps.trainable import BLOCKED, ERROR, RETRY, ROWS, WARNING, train  # noqa: E402
 
@@ -130,9 +137,8 @@ class RayExecutor:
 
     def __init__(self, resources: Resources, cpus: int | None = None, address: str | None = None) -> None:
         self.resources = resources
-        if address is None:
-            start_ray(cpus)
-        else:
+        self.folder = start_ray(cpus) if address is None else None
+        if address is not None:
             join_ray(address)
         there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self.gpus = self._gpus(there.get("GPU", 0.0))
@@ -181,31 +187,40 @@ class RayExecutor:
         signal.raise_signal(signal.SIGUSR1)
 
     def close(self) -> None:
-        """End every process of a Ray of its own; leave a cluster, which ends the trials."""
+        """End every process of a Ray of its own and remove its folder; leave a cluster, which ends the trials."""
         ray.shutdown()
+        if self.folder is not None:
+            remove_folder(self.folder)
 
 
-def start_ray(cpus: int | None) -> None:
-    """Start a Ray of this process's own, on the loopback.
+def start_ray(cpus: int | None) -> str:
+    """Start a Ray of this process's own, on the loopback, for this user alone.
+
+    Returns:
+        The folder of its sockets and logs.
 
     Raises:
         EnvironmentProblem: If it does not come up, twice.
     """
-    for attempt in range(START_ATTEMPTS):
+    require_token()
+    failure = None
+    for _ in range(START_ATTEMPTS):
+        folder = make_folder()
         try:
-            with quiet_output():
+            with quiet_output(), on_loopback():
                 ray.init(
                     address="local", num_cpus=cpus, include_dashboard=False, logging_level=logging.ERROR,
-                    log_to_driver=False, configure_logging=True, _node_ip_address="127.0.0.1",
+                    log_to_driver=False, configure_logging=True, _temp_dir=folder,
                 )  # fmt: skip
-            return
+            return folder
         except Exception as error:  # Ray raises a bare Exception where its processes are slow to start.
+            failure = error
             ray.shutdown()
-            if attempt + 1 == START_ATTEMPTS:
-                raise EnvironmentProblem(
-                    f"Ray does not start ({' '.join(str(error).split())}); is the machine overloaded, or its"
-                    " memory or disk full? Run the sweep again, or train in this process: --executor inline"
-                ) from error
+            remove_folder(folder)
+    raise EnvironmentProblem(
+        f"Ray does not start ({' '.join(str(failure).split())}); is the machine overloaded, or its memory or"
+        " disk full? Run the sweep again, or train in this process: --executor inline"
+    ) from failure
 
 
 def join_ray(address: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+from listening import listening
 from mlflow_server import Server, free_port
 
 from sweeps.home import Home
@@ -109,7 +110,10 @@ def known(line: str) -> bool:
 def test_an_interrupt_ends_in_order_and_the_same_command_goes_on(small_spec: Path, tmp_path: Path) -> None:
     small_spec.write_text(small_spec.read_text().replace("epochs: 2", "epochs: 120"))
     home = tmp_path / "home"
-    driver = subprocess.Popen(command("run", small_spec, "--home", home), stderr=subprocess.PIPE, text=True)
+    driver = subprocess.Popen(
+        command("run", small_spec, "--home", home), stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+    )  # fmt: skip
     deadline = time.monotonic() + 120
     while not list((home / "trials").glob("*/history.jsonl")):
         assert driver.poll() is None
@@ -117,6 +121,9 @@ def test_an_interrupt_ends_in_order_and_the_same_command_goes_on(small_spec: Pat
         time.sleep(0.2)
     children = psutil.Process(driver.pid).children(recursive=True)
     assert children
+    assert listening(driver.pid).keys() == {"127.0.0.1"}, "Ray listens on the loopback alone"
+    servers = [each for each in children if each.name() in ("gcs_server", "raylet")]
+    assert [each.environ()["RAY_AUTH_MODE"] for each in servers] == ["token"] * 2, "and asks for its token"
     driver.send_signal(signal.SIGINT)
     _, said = driver.communicate(timeout=60)
     assert driver.returncode == 130

@@ -7,7 +7,7 @@ import signal
 import sys
 
 # Each registers its verbs.
-from sweeps.cli import comparing, data, exporting, figures, results, running, service, upkeep  # noqa: F401
+from sweeps.cli import cluster, comparing, data, exporting, figures, results, running, service, upkeep  # noqa: F401
 from sweeps.cli.app import app
 from sweeps.errors import ENVIRONMENT, INTERRUPTED, TERMINATED, WRONG_INPUT, SweepError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ from sweeps.cli.app import (
     print_json,
     print_table,
 )
+from sweeps.cli.cluster import ClusterOption, answer_from
 
 if TYPE_CHECKING:
     from sweeps.home import Home
@@ -26,8 +28,11 @@ if TYPE_CHECKING:
 
 
 @app.command()
-def status(name: NameArgument, home: HomeOption = None, json: JsonOption = False) -> None:
+def status(
+    name: NameArgument, home: HomeOption = None, address: ClusterOption = None, json: JsonOption = False
+) -> None:
     """Show how far a sweep is."""
+    answer_from(address)
     from sweeps.overview import sweep_status
 
     view = sweep_status(home_at(home), name)
@@ -44,8 +49,9 @@ def status(name: NameArgument, home: HomeOption = None, json: JsonOption = False
 
 
 @app.command("list")
-def list_sweeps(home: HomeOption = None, json: JsonOption = False) -> None:
+def list_sweeps(home: HomeOption = None, address: ClusterOption = None, json: JsonOption = False) -> None:
     """List the sweeps of a home."""
+    answer_from(address)
     from sweeps.overview import sweep_list
 
     place = home_at(home)
@@ -60,8 +66,11 @@ def list_sweeps(home: HomeOption = None, json: JsonOption = False) -> None:
 
 
 @app.command()
-def trials(name: NameArgument, home: HomeOption = None, json: JsonOption = False) -> None:
+def trials(
+    name: NameArgument, home: HomeOption = None, address: ClusterOption = None, json: JsonOption = False
+) -> None:
     """List every trial of a sweep."""
+    answer_from(address)
     from sweeps.results import read_results
     from sweeps.state import stored_plan
 
@@ -92,8 +101,11 @@ def remark(trial: TrialResult) -> str:
 
 
 @app.command()
-def best(name: NameArgument, home: HomeOption = None, json: JsonOption = False) -> None:
+def best(
+    name: NameArgument, home: HomeOption = None, address: ClusterOption = None, json: JsonOption = False
+) -> None:
     """Show the best arm of every cell."""
+    answer_from(address)
     from sweeps.state import stored_plan
 
     place = home_at(home)
@@ -116,10 +128,21 @@ def report(
         str | None,
         typer.Option("--model", help="with --paper: the model to set in place of the table's one"),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="with --address: where its files come (NAME-report)", show_default=False
+        ),
+    ] = None,
+    address: ClusterOption = None,
     json: Annotated[bool, typer.Option("--json", help="print the paths, or the comparison, as JSON")] = False,
 ) -> None:
     """Write the report of a sweep: report.html, report.md, results.csv, best.yaml, tables/."""
     from sweeps.errors import InputError
+
+    if out is not None and address is None:
+        raise InputError("--out: is for --address; without it the report lies in the home")
+    answer_from(address, out=out or Path(f"{name}-report"))
     from sweeps.reporting import report_sweep
     from sweeps.state import read_state, stored_plan
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeps.cli.app import HomeOption, JsonOption, NameArgument, app, home_at, print_json, print_table
+from sweeps.cli.cluster import ClusterOption, answer_from
 from sweeps.errors import TRACKING_INCOMPLETE
 
 if TYPE_CHECKING:
@@ -23,8 +24,10 @@ def stop(
         float, typer.Option("--wait", min=0, help="longest wait in seconds for it to end")
     ] = 120.0,
     home: HomeOption = None,
+    address: ClusterOption = None,
 ) -> None:
     """End a running sweep in order, from another terminal; `sweeps run` goes on with it."""
+    answer_from(address)
     from sweeps.state import read_state
     from sweeps.stopping import stop_sweep
 
@@ -44,9 +47,11 @@ def logs(
         bool, typer.Option("--follow", "-f", help="show each epoch as it comes, until the trial has ended")
     ] = False,
     home: HomeOption = None,
+    address: ClusterOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show one trial: its epochs, why it failed, its folder and its run."""
+    """Show one trial: its epochs, why it failed, its folder and its run; of a cluster, also a sweep's log."""
+    answer_from(address, log_of=trial)
     from sweeps.trial_log import find_trial, followed, line
 
     place = home_at(home)
@@ -112,8 +117,11 @@ def print_row(cells: Sequence[str]) -> None:
 
 
 @app.command()
-def sync(name: NameArgument, home: HomeOption = None, json: JsonOption = False) -> None:
+def sync(
+    name: NameArgument, home: HomeOption = None, address: ClusterOption = None, json: JsonOption = False
+) -> None:
     """Bring MLflow in line with ledger and histories, also after its database was lost; trains nothing."""
+    answer_from(address)
     from sweeps.agreement import MLFLOW
     from sweeps.syncing import sync_sweep
 

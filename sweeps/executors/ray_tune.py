@@ -187,7 +187,7 @@ class RayExecutor:
         signal.raise_signal(signal.SIGUSR1)
 
     def close(self) -> None:
-        """End every process of a Ray of its own and remove its folder; leave a cluster, which ends the trials."""
+        """End every process of a Ray of its own, and its folder; leave a cluster, which ends the trials."""
         ray.shutdown()
         if self.folder is not None:
             remove_folder(self.folder)

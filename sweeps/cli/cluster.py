@@ -1,0 +1,157 @@
+"""The verb submit, and how other verbs are answered by the head of a cluster."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from sweeps.cli.app import SpecArgument, app
+from sweeps.errors import InputError
+
+if TYPE_CHECKING:
+    from sweeps.cluster.jobs import Jobs
+
+NOT_FOR_THE_HEAD = ("--address", "--out")
+
+ClusterOption = Annotated[
+    str | None,
+    typer.Option("--address", help="http://HEAD:8265: answered by that Ray cluster", show_default=False),
+]
+
+
+@app.command()
+def submit(
+    spec: SpecArgument,
+    address: Annotated[
+        str, typer.Option("--address", help="where the cluster takes jobs, such as http://HEAD:8265")
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", help="name of the sweep, instead of the specification's")
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="follow it to its end, or only send it")
+    ] = True,
+    concurrent: Annotated[
+        int | None, typer.Option("--concurrent", min=1, help="most trials at a time")
+    ] = None,
+    asks: Annotated[
+        int | None,
+        typer.Option("--asks", min=1, help="ask every study so many times more than it was so far"),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="train what is complete once more, beside it, and compare")
+    ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="start although the tracking server does not answer")
+    ] = False,
+    home: Annotated[
+        str | None,
+        typer.Option("--home", help="there; by default the head's SWEEPS_HOME", show_default=False),
+    ] = None,
+) -> None:
+    """Run a sweep on a Ray cluster, as a job that outlives this terminal; Ctrl-C only ends the showing."""
+    from sweeps.spec import load_spec
+
+    loaded = load_spec(spec)
+    from sweeps.cluster.jobs import Jobs
+    from sweeps.cluster.submitting import follow, submit
+
+    check_home(home)
+    chosen = {"--concurrent": concurrent, "--asks": asks, "--home": home}
+    options = [part for flag, value in chosen.items() if value is not None for part in (flag, str(value))]
+    options += [flag for flag, given in (("--fresh", fresh), ("--offline", offline)) if given]
+    jobs, sweep = Jobs(address), name or loaded.spec.name
+    job = submit(jobs, loaded, sweep, options, say)
+    hint = f"sweeps {{}} {sweep} --address {jobs.address}".format
+    if not wait:
+        say(f"follow it: {hint('logs')} --follow; how far it is: {hint('status')}")
+        return
+    code = follow(jobs, job, sweep, show, say)
+    say(f"its report comes here with: {hint('report')}")
+    raise typer.Exit(code)
+
+
+def answer_from(address: str | None, out: Path | None = None, log_of: str | None = None) -> None:
+    """Do nothing without an address; else have this command answered by the cluster there, and end.
+
+    Args:
+        out: Folder for the files that it writes.
+        log_of: Perhaps a sweep that was submitted, whose log is asked for.
+    """
+    if address is None:
+        return
+    from sweeps.cluster.asking import ask
+    from sweeps.cluster.frames import unpack
+    from sweeps.cluster.jobs import Jobs
+
+    jobs = Jobs(address)
+    if log_of is not None:
+        show_log(jobs, log_of)
+    answer = ask(jobs, for_the_head(sys.argv[1:]))
+    if answer.pieces and out is not None:
+        files = unpack(answer.pieces, out)
+        if "--json" in sys.argv:
+            from sweeps.cli.app import print_json
+
+            page = next((file for file in files if file.name == "report.html"), files[0])
+            print_json({"report": str(page), "files": [str(file) for file in files]})
+        else:
+            print("\n".join(map(str, files)))
+    raise typer.Exit(answer.code or 0)
+
+
+def show_log(jobs: Jobs, name: str) -> None:
+    """Show the log of a sweep's newest job and end, where there is one; follow it where that is asked for."""
+    from sweeps.cluster.submitting import JobLog, follow, newest
+
+    job = newest(jobs, name)
+    if job is None:
+        return
+    if {"--follow", "-f"} & set(sys.argv):
+        raise typer.Exit(follow(jobs, job, name, show, say))
+    JobLog(show).take(jobs.log(job))
+    raise typer.Exit(0)
+
+
+def for_the_head(arguments: list[str]) -> list[str]:
+    """The arguments without those that only matter here."""
+    kept, skip = [], False
+    for each in arguments:
+        if not skip and not each.startswith(tuple(f"{flag}=" for flag in NOT_FOR_THE_HEAD)):
+            skip = each in NOT_FOR_THE_HEAD
+            if not skip:
+                kept.append(each)
+        else:
+            skip = False
+    check_home(after_flag("--home", kept))
+    return kept
+
+
+def after_flag(flag: str, arguments: list[str]) -> str | None:
+    """The value of an option, written either way."""
+    for each, after in zip(arguments, [*arguments[1:], None], strict=True):
+        if each == flag:
+            return after
+        if each.startswith(f"{flag}="):
+            return each.partition("=")[2]
+    return None
+
+
+def check_home(home: str | None) -> None:
+    """Refuse a password on a command line."""
+    if home is not None and "://" in home and urlsplit(home).password:
+        raise InputError("--home: holds a password, which all would see; the head has it in its environment")
+
+
+def show(line: str) -> None:
+    """A line of the log of a job."""
+    print(line, flush=True)
+
+
+def say(text: str) -> None:
+    """A line beside what was asked for."""
+    print(text, file=sys.stderr, flush=True)

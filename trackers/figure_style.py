@@ -119,8 +119,9 @@ def blank(height: int) -> go.Figure:
 
 
 def laid_out(figure: go.Figure, height: int) -> go.Figure:
+    """The template goes in as one object: a dictionary would be merged into that of Plotly, which is slow."""
     return figure.update_layout(
-        template=template(),
+        template=go.layout.Template(template()),
         height=height,
         margin={"l": 10, "r": 16, "t": 34, "b": 10},
         hovermode="closest",

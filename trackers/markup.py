@@ -11,9 +11,11 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import jinja2
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from trackers.figure_style import template
@@ -21,10 +23,28 @@ from trackers.figure_style import template
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
+class _Compiled(jinja2.BytecodeCache):
+    """Templates as they were compiled before in this process."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self.kept.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        assert bucket.code is not None
+        self.kept[bucket.key, bucket.checksum] = bucket.code
+
+
+_COMPILED = _Compiled()
+
+
 def environment() -> jinja2.Environment:
     """Templates that escape every value; all know ``css`` and ``templates``, the styles of figures."""
     found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
+        bytecode_cache=_COMPILED,
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -88,7 +88,8 @@ def render(data: ReportData) -> str:
 def _section(number: int, cell: CellReport, data: ReportData) -> Section:
     ranked = [arm for arm in cell.arms if arm.n]
     seen, split = as_confirmed(cell), class_split(cell, data.objective)
-    rows = [arm for position, arm in enumerate(ranked) if position < MOST_ROWS or arm is baseline_of(ranked)]
+    base = baseline_of(ranked)
+    rows = [arm for position, arm in enumerate(ranked) if position < MOST_ROWS or arm is base]
     return Section(
         id=f"cell-{number}",
         cell=cell,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from trackers import wording
 from trackers.across import (
@@ -47,13 +48,17 @@ def across_plots(cells: Sequence[CellReport], data: ReportData) -> Iterable[Plot
 
 def loss_plots(curves: Iterable[CurvesOverP]) -> Iterable[Plot]:
     """Curves over p."""
-    for view in curves:
-        styles = loss_styles(curve.loss for curve in view.curves if curve.loss is not None)
-        lines = ", ".join(curve.label for curve in view.curves)
-        yield figure_in_page(
-            view.name, view.heading, curves_over_p(view, styles), view.caption,
-            f"{view.heading}: {view.unit} over p for {lines}",
-        )  # fmt: skip
+    return map(_loss_plot, curves)
+
+
+@lru_cache(maxsize=32)  # They are the same in every report.
+def _loss_plot(view: CurvesOverP) -> Plot:
+    styles = loss_styles(curve.loss for curve in view.curves if curve.loss is not None)
+    lines = ", ".join(curve.label for curve in view.curves)
+    return figure_in_page(
+        view.name, view.heading, curves_over_p(view, styles), view.caption,
+        f"{view.heading}: {view.unit} over p for {lines}",
+    )  # fmt: skip
 
 
 def _lines_plot(name: str, heading: str, view: LinesView, data: ReportData) -> Plot:

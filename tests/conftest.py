@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import textwrap
@@ -90,3 +91,23 @@ def small_spec(stripes: Path) -> Path:
     path = stripes.with_name("small.yaml")
     path.write_text(textwrap.dedent(SMALL))
     return path
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with both databases and nothing in them, to copy: to make them takes seconds."""
+    from sweeps.home import Home
+    from sweeps.ledger import Ledger
+    from sweeps.tracking import initialise_local
+
+    home = Home(tmp_path_factory.mktemp("empty") / "home")
+    home.create()
+    initialise_local(home)
+    Ledger(home, "nothing").close()
+    return home.root
+
+
+@pytest.fixture
+def home(tmp_path: Path, empty: Path) -> Path:
+    """A home of the test's own, in which nothing was run."""
+    return shutil.copytree(empty, tmp_path / "home")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,8 +26,9 @@ resources: {gpus: 0}
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> Path:
     folder = tmp_path_factory.mktemp("beside")
+    shutil.copytree(empty, folder / "home")
     write_stripes(folder / "ten.npz", per_class=14, classes=10)
     (folder / "beside.yaml").write_text(SPEC)
     assert sweeps("run", folder / "beside.yaml", "--home", folder / "home", "--executor", "inline") == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,9 +25,9 @@ def compare(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> Path:
     """Two sweeps of one cell, which differ in their batch size."""
-    folder = tmp_path_factory.mktemp("compare")
+    folder = shutil.copytree(empty, tmp_path_factory.mktemp("compare") / "home")
     spec: dict[str, Any] = {
         "name": "one", "data": {"source": "digits", "imbalance": 20}, "depth": 8,
         "losses": ["cross_entropy", "cefl"], "resources": {"gpus": 0},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,6 @@ BEST_KEYS = """
     dataset imbalance order model depth pretrained loss params metric split mean std n ci_low ci_high
     baseline difference beats_baseline unique_best ties
 """
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
 
 
 def sweeps(*arguments: object) -> int:
@@ -194,44 +188,6 @@ def test_a_budget_ends_a_sweep_in_order_and_a_larger_one_goes_on_with_more_asks(
     assert reason not in page.read_text()
 
 
-DRIVER = """
-import sys
-from sweeps.cli import main
-sys.argv = ["sweeps", "run", sys.argv[1], "--home", sys.argv[2], "--executor", "inline"]
-main()
-"""
-
-
-@pytest.fixture
-def killed(small_spec: Path, home: Path) -> Path:
-    """A sweep whose driver was killed as soon as its second trial had an epoch."""
-    small_spec.write_text(small_spec.read_text().replace("epochs: 2", "epochs: 6"))
-    driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(small_spec), str(home)], stderr=subprocess.DEVNULL
-    )
-    while len(list((home / "trials").glob("*/history.jsonl"))) < 2:
-        assert driver.poll() is None, "the driver ended by itself"
-    driver.kill()
-    driver.wait()
-    return home
-
-
-def test_a_killed_driver_loses_nothing_and_doubles_nothing(
-    small_spec: Path, killed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from trackers.readback import read_mlflow
-
-    assert told(capsys, "status", "small", "--home", killed)["state"] == "interrupted"
-    assert run(small_spec, killed) == 0
-    rows = read_ledger(Home(killed).optuna_url, "small")
-    assert [row.state for row in rows] == ["complete"] * 3, "no trial is running, none stands twice"
-    undisturbed = tmp_path / "undisturbed"
-    assert run(small_spec, undisturbed) == 0
-    assert histories(killed) == histories(undisturbed), "the same to the last bit"
-    trials = read_mlflow(Home(killed).mlflow_uri, "small")
-    assert [[row["epoch"] for row in trial.history] for trial in trials] == [list(range(1, 7))] * 3
-
-
 def test_a_diverged_trial_fails_and_is_never_ranked(
     small_spec: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -285,8 +241,9 @@ def test_the_documented_keys_are_printed(
 
 
 def test_a_class_without_images_is_refused_with_the_largest_ratio(
-    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str], small_spec: Path
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], small_spec: Path
 ) -> None:
+    home = tmp_path / "new"
     write_stripes(tmp_path / "stripes.npz", per_class=30)
     small_spec.write_text(small_spec.read_text().replace("imbalance: 4", "imbalance: 100"))
     assert run(small_spec, home) == 2

@@ -31,9 +31,10 @@ CONFIRM = "confirm: {top: 1, seeds: 5}\n"
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> Path:
     """A folder with the small sweep, run to the end of its confirmation, once for all."""
     folder = tmp_path_factory.mktemp("finished")
+    shutil.copytree(empty, folder / "home")
     write_stripes(folder / "stripes.npz")
     (folder / "small.yaml").write_text(textwrap.dedent(SMALL) + CONFIRM)
     assert run(folder / "small.yaml", folder / "home") == 0
@@ -41,15 +42,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def confirmed_spec(finished: Path, tmp_path: Path) -> Path:
+def confirmed_spec(finished: Path, tmp_path: Path, home: Path) -> Path:
     """A copy of that sweep, whose home is ``home``."""
+    shutil.rmtree(home)
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     return tmp_path / "small.yaml"
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
 
 
 def sweeps(*arguments: object) -> int:

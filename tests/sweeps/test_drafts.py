@@ -20,10 +20,8 @@ RANGES = {"gamma": (0.0, 5.0), "alpha": (0.1, 1.0)}
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    home = Home(tmp_path / "home")
-    home.create()
-    return Ledger(home, "sweep")
+def ledger(home: Path) -> Ledger:
+    return Ledger(Home(home), "sweep")
 
 
 def score(params: dict[str, float]) -> float:

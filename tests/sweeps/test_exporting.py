@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,9 +26,9 @@ from trackers.registry import alias_of, register
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> Path:
     """A sweep of two cells on the digits, one epoch each."""
-    folder = tmp_path_factory.mktemp("export")
+    folder = shutil.copytree(empty, tmp_path_factory.mktemp("export") / "home")
     spec: dict[str, Any] = {
         "name": "small", "data": {"source": "digits", "imbalance": [10, 20]}, "depth": 8,
         "losses": ["cross_entropy", "balanced_softmax"], "resources": {"gpus": 0},

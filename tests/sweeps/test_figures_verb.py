@@ -19,9 +19,8 @@ def test_the_losses_need_no_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_sweep_has_its_figures_beside_its_report(
-    small_spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_spec: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    home = tmp_path / "home"
     assert run(small_spec, home) == 0
     found = told(capsys, "figures", "small", "--only", "accuracy,confusion", "--home", home)
     assert {each["name"].split("-")[0] for each in found["figures"]} == {"accuracy", "confusion"}

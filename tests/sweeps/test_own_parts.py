@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from test_conductor import told
 
 import sweeps
 from sweeps.errors import InputError, SpecError
@@ -61,10 +61,12 @@ def run(spec: Any, home: Path) -> Any:
     return sweeps.run(spec, home=home, executor="inline", progress=False)
 
 
-def test_own_parts_run_whole_and_the_best_runs_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_parts_run_whole_and_the_best_runs_again(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    spec, home = write_parts(tmp_path, "own_whole"), tmp_path / "home"
+    spec = write_parts(tmp_path, "own_whole")
     outcome = run(spec, home)
     assert (outcome.state, outcome.exit_code, outcome.trained) == ("done", 0, 3)
     found = {trial["loss"]: trial for trial in sweeps.trials("own_whole", home=home)}
@@ -162,14 +164,13 @@ def test_ours_alone_need_no_check(tmp_path: Path, small_spec: Path) -> None:
     assert plan.points[0].config.code == ()
 
 
-def test_python_gives_what_the_commands_print(small_spec: Path, tmp_path: Path) -> None:
-    home = tmp_path / "home"
+def test_python_gives_what_the_commands_print(
+    small_spec: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     outcome = run(small_spec, home)
     assert outcome.exit_code == 0
     for verb in ("best", "trials", "status"):
-        command = [sys.executable, "-m", "sweeps", verb, "small", "--home", str(home), "--json"]
-        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        assert getattr(sweeps, verb)("small", home=home) == json.loads(printed)
+        assert getattr(sweeps, verb)("small", home=home) == told(capsys, verb, "small", "--home", home)
     values = yaml.safe_load(small_spec.read_text())
     values["data"]["source"] = f"npz:{small_spec.with_name('stripes.npz')}"
     assert run(values, home).trained == 0, "the same trials"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -131,8 +132,8 @@ def test_hyperband_compares_brackets_apart_and_each_from_its_own_rung() -> None:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path / "home")
+def home(home: Path) -> Home:
+    return Home(home)
 
 
 def by_gamma(config: TrialConfig, epoch: int) -> float:
@@ -207,13 +208,13 @@ def test_two_parameters_and_hyperband_are_searched_without_a_word(
 def test_a_search_that_dies_again_and_again_decides_as_an_undisturbed_one(
     home: Home, stripes: Path, tmp_path: Path
 ) -> None:
+    other = Home(shutil.copytree(home.root, tmp_path / "other"))
     plan = planned(home, SPEC, stripes.parent)
     Simulated(by_gamma).run(conductor_of(home, plan))
     expected = [
         (row.attrs["params"], row.state, row.value) for row in read_ledger(home.optuna_url, "searched")
     ]
     assert {"pruned", "complete"} == {state for _, state, _ in expected}
-    other = Home(tmp_path / "other")
     plan, deaths = planned(other, SPEC, stripes.parent), 0
     while True:
         try:

@@ -32,8 +32,8 @@ recipe: {preset: digits, batch_size: 16}
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path / "home")
+def home(home: Path) -> Home:
+    return Home(home)
 
 
 def test_of_seeds_given_apart_one_varies_and_shared_trials_keep_their_key(home: Home, stripes: Path) -> None:

@@ -15,8 +15,6 @@ import pytest
 from mlflow_server import free_port
 from PIL import Image
 
-from trackers import connection
-
 
 def sweeps(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "sweeps", *map(str, arguments)]
@@ -85,10 +83,8 @@ def test_the_doctor_says_what_to_do_about_a_server_that_does_not_answer(tmp_path
     assert "PROBLEM" in done.stdout
 
 
-def test_the_ui_serves_on_the_loopback_alone_and_refuses_a_foreign_host(tmp_path: Path) -> None:
-    home, port = tmp_path / "home", free_port()
-    home.mkdir()
-    connection.initialise(connection.resolved(home / "mlflow.db"))
+def test_the_ui_serves_on_the_loopback_alone_and_refuses_a_foreign_host(home: Path) -> None:
+    port = free_port()
     command = [sys.executable, "-m", "sweeps", "ui", "--home", str(home), "--port", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

@@ -15,9 +15,11 @@ from sweeps.confirming import Asked, begin, check_ready, kept_weights, note_look
 from sweeps.disk import MindingConductor, minding_disk, trouble
 from sweeps.errors import (
     DONE,
+    INTERRUPTED,
     NONE_SUCCEEDED,
     SOME_FAILED,
     TRACKING_INCOMPLETE,
+    UNEXPECTED,
     EnvironmentProblem,
     InputError,
 )
@@ -31,10 +33,14 @@ from sweeps.repeating import compare_expected, compare_fresh
 from sweeps.spec import LoadedSpec
 from sweeps.state import Clock, check_comparable, extend, extended, read_state, write_spec
 from sweeps.stopping import is_requested, stopping_in_order
+from sweeps.telling import Telling
 from sweeps.tracking import WEIGHTS, Tracking, check_tracking
 
 TRACKING_PATIENCE_SECONDS, OFFLINE_PATIENCE_SECONDS = 60.0, 3.0
-FULL_DISK_PATIENCE_SECONDS = 0.5
+INTERRUPTED_PATIENCE_SECONDS, FULL_DISK_PATIENCE_SECONDS = 5.0, 0.5
+"""Longest waits for the tracker at the end; what is missing then, the next run writes. A pod that is told to
+go has 30 s."""
+
 REPORT_FILES = ("report.html", "report.md", "results.csv", "best.yaml")
 
 
@@ -71,6 +77,7 @@ class Options:
     confirm: Asked | None = None
     retry: bool = False
     address: str | None = None  # Of the cluster to join: see `sweeps.joining`.
+    notify: str | None = None  # Whom to call: see `sweeps.notifying`; by default what the environment says.
 
 
 @dataclass(frozen=True)
@@ -123,13 +130,15 @@ def drive(loaded: LoadedSpec, home: Home, options: Options, display: Display) ->
         tracking = Tracking(plan, home, ledger)
         write_spec(home, plan, loaded)
         clock = Clock(home, name, loaded)
-        state, reason = "failed", None
+        telling = opened.enter_context(Telling(home, plan, ledger, options.notify, display.note))
+        state, reason, code = "failed", None, UNEXPECTED
         try:
             tracking.start()
             spent = read_state(home, name).seconds
-            watchers = (tracking, display, clock)
+            watchers = (tracking, display, clock, *telling.watchers)
             conductor = MindingConductor(plan, ledger, home, watchers, options.fresh, spent, options.retry)
             conductor.closed, conductor.note = options.confirm is not None, display.note
+            telling.states = conductor.states
             code = execute(conductor, loaded, options, display)
             plan = conductor.plan
             note_looks(home, ledger, plan)
@@ -137,14 +146,17 @@ def drive(loaded: LoadedSpec, home: Home, options: Options, display: Display) ->
             state, code = conclude(conductor, code)
             reason = conductor.ended_by if state == "budget" else None
             finish_weights(plan, home, conductor, tracking)
+            if state == "interrupted":  # Who ends it may not wait for long: first what is to be kept.
+                tracking.finish(state, [], INTERRUPTED_PATIENCE_SECONDS)
+                clock.write(state, reason)
             report = write_report(home, plan, state, reason)
-            files = [report.parent / each for each in REPORT_FILES] if report else []
-            patience = OFFLINE_PATIENCE_SECONDS if options.offline else TRACKING_PATIENCE_SECONDS
-            complete = tracking.finish(state, files, patience)
-            if not complete and code in (DONE, SOME_FAILED):
-                code = TRACKING_INCOMPLETE
+            if state != "interrupted":
+                files = [report.parent / each for each in REPORT_FILES] if report else []
+                patience = OFFLINE_PATIENCE_SECONDS if options.offline else TRACKING_PATIENCE_SECONDS
+                if not tracking.finish(state, files, patience) and code in (DONE, SOME_FAILED):
+                    code = TRACKING_INCOMPLETE
         except (KeyboardInterrupt, SystemExit):
-            state = "interrupted"
+            state, code = "interrupted", INTERRUPTED
             raise
         except Exception as error:
             if trouble(error, home) is not None:
@@ -155,6 +167,7 @@ def drive(loaded: LoadedSpec, home: Home, options: Options, display: Display) ->
         finally:
             with suppress(*(OSError,) if state == "interrupted" else ()):
                 clock.write(state, reason)
+            telling.finish(state, code, reason)
         repeated = compare_fresh(ledger, home) if options.fresh else []
         repeated += compare_expected(loaded.base, home, plan)
         return Outcome(

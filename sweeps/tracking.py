@@ -25,6 +25,7 @@ from sweeps.plan import Plan
 from sweeps.results import describe, outcome
 from sweeps.snapshot import LedgerRow
 from sweeps.tracking_log import read_tracking
+from sweeps.usage import ENVIRONMENT
 from trackers.connection import check, initialise, load, masked, sqlite_file
 from trackers.errors import TrackingError
 from trackers.records import CONFUSION, run_of
@@ -34,6 +35,7 @@ from trackers.writer import RunWriter
 
 PARENT = "sweep"
 WEIGHTS = "weights.safetensors"
+ENVIRONMENT_FILE = "environment.json"
 MOST_REASON = 2000  # Characters of a traceback, from its end.
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED", "interrupted": "KILLED"}
 SWEEP_STATUS = {"done": "FINISHED", "budget": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
@@ -129,6 +131,8 @@ class Tracking:
             tags["sweep.fresh"] = str(entry.fresh)
         if origin is not None:
             tags["sweep.reused"] = "true"
+        if rows and ENVIRONMENT in rows[-1]:
+            tags["sweep.host"] = rows[-1][ENVIRONMENT]["host"]
         if reason == DIVERGED:
             tags["sweep.state"] = "diverged"
         return run_of(
@@ -178,6 +182,9 @@ class Tracking:
         final = (read_result(folder) or {}).get("final", {})
         write_json(folder / CONFUSION, final.get("confusion", {}))
         names = ["config.json", CONFUSION, HISTORY]
+        if ENVIRONMENT in live.history.rows[-1]:
+            write_json(folder / ENVIRONMENT_FILE, live.history.rows[-1][ENVIRONMENT])
+            names.append(ENVIRONMENT_FILE)
         if self.plan.spec.tracking.keep == "all" and (folder / WEIGHTS).exists():
             names.append(WEIGHTS)
         return [Artifact(folder / name) for name in names]

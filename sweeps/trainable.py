@@ -27,14 +27,15 @@ def train(config: dict[str, Any]) -> None:
     from cefl.config import TrialConfig
     from cefl.errors import CeflError, StorageError
     from cefl.trial import run_trial
+    from sweeps.usage import with_usage
 
     torch.set_num_threads(max(1, int(config["threads"])))
     try:
+        trial = TrialConfig.from_json(config["trial"])
         rows = run_trial(
-            TrialConfig.from_json(config["trial"]), Path(config["folder"]),
-            warn=lambda text: tune.report({WARNING: text}),
+            trial, Path(config["folder"]), warn=lambda text: tune.report({WARNING: text})
         )  # fmt: skip
-        report_rows(rows, tune.report)
+        report_rows(with_usage(rows, trial.recipe.epochs), tune.report)
     except StorageError as error:
         tune.report({BLOCKED: str(error)})
     except CeflError as error:

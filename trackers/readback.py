@@ -14,7 +14,7 @@ from trackers.names import from_tags
 from trackers.records import CONFUSION, trial_of
 from trackers.runs import ARTIFACTS
 from trackers.table import Row, TrialResult
-from trackers.wanted import METRIC_NAMES, NAME, ROLE
+from trackers.wanted import METRIC_NAMES, NAME, ROLE, SYSTEM
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -89,6 +89,8 @@ def _read(client: MlflowClient, run: Any, history: bool, artifacts: bool) -> Tri
 
 def _put(rows: dict[int, dict[str, Any]], names: Mapping[str, str], metric: Any) -> None:
     """Add one value to the row of its epoch; of two values of one epoch the later stays."""
+    if metric.key.startswith(f"{SYSTEM}/"):
+        return  # No result of a trial.
     step = int(metric.step)
     row = rows.setdefault(step, {"epoch": step, "timestamp": int(metric.timestamp), "metrics": {}})
     row["metrics"][names.get(metric.key, metric.key)] = _value(metric.value)

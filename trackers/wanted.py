@@ -13,6 +13,8 @@ from trackers.table import Row
 ENDED = ("FINISHED", "KILLED", "FAILED")
 NAME, REF, KEY, ROLE = "sweep.name", "sweep.ref", "sweep.key", "sweep.role"
 PARENT = "mlflow.parentRunId"
+SYSTEM = "system"
+"""What a row may hold beside its metrics: what the trial used, by MLflow's names, which begin with it."""
 METRIC_NAMES = "sweep.metric_names"
 """Tag: safe name to original name, for the metrics that MLflow would have refused."""
 
@@ -122,7 +124,7 @@ def points_of(row: Row) -> tuple[list[Point], dict[str, str], list[str]]:
     points: list[Point] = []
     names: dict[str, str] = {}
     problems: list[str] = []
-    for name, value in row["metrics"].items():
+    for name, value in {**row["metrics"], **row.get(SYSTEM, {})}.items():
         key = safe_name(name)
         if key != name:
             names[key] = name

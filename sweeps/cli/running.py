@@ -23,8 +23,9 @@ from sweeps.cli.app import (
 from sweeps.joining import cluster_address
 
 if TYPE_CHECKING:
-    from sweeps.driver import Options, Outcome
+    from sweeps.driver import Display, Options, Outcome
     from sweeps.home import Home
+    from sweeps.spec import LoadedSpec
 
 ExecutorOption = Annotated[str, typer.Option("--executor", help="ray, or inline: in this process")]
 ConcurrentOption = Annotated[int | None, typer.Option("--concurrent", min=1, help="most trials at a time")]
@@ -33,6 +34,17 @@ AddressOption = Annotated[
     typer.Option(
         "--address",
         help="HOST:PORT of a Ray cluster to join, or auto (RAY_ADDRESS); by default a Ray of its own",
+    ),
+]
+LOGS = ("text", "json")
+LogOption = Annotated[
+    str, typer.Option("--log", help="text, or json: a line of JSON on standard error for whatever happens")
+]
+NotifyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--notify",
+        help="command or https address to call with JSON at the end and on a new best (SWEEPS_NOTIFY)",
     ),
 ]
 OfflineOption = Annotated[
@@ -167,20 +179,23 @@ def run(
     ] = False,
     offline: OfflineOption = False,
     address: AddressOption = None,
+    notify: NotifyOption = None,
+    log: LogOption = "text",
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Run a sweep, or go on with it, and write the report."""
     from sweeps.spec import load_spec
 
-    check_executor(executor)
+    check_choices(executor, log)
     loaded, place = load_spec(spec), home_at(home)
     place.create()  # What cannot work is said before anything slow is imported.
-    from sweeps.display import TerminalDisplay
+    shown = display_of(log, loaded, name)
     from sweeps.driver import Options, run_sweep
 
-    options = Options(name, executor, offline, fresh, concurrent, asks, address=cluster_address(address))
-    outcome = run_sweep(loaded, place, options, TerminalDisplay(loaded.spec))
+    joined = cluster_address(address)
+    options = Options(name, executor, offline, fresh, concurrent, asks, address=joined, notify=notify)
+    outcome = run_sweep(loaded, place, options, shown)
     tell(outcome, place, home, f"run {spec}", json)
 
 
@@ -201,6 +216,8 @@ def confirm(
     concurrent: ConcurrentOption = None,
     offline: OfflineOption = False,
     address: AddressOption = None,
+    notify: NotifyOption = None,
+    log: LogOption = "text",
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -210,9 +227,15 @@ def confirm(
 
     joined = cluster_address(address)
     options = Options(
-        name, executor, offline, concurrent=concurrent, confirm=Asked(top, seeds), address=joined
+        name,
+        executor,
+        offline,
+        concurrent=concurrent,
+        confirm=Asked(top, seeds),
+        address=joined,
+        notify=notify,
     )
-    go_on("confirm", name, options, home, json)
+    go_on("confirm", name, options, log, home, json)
 
 
 @app.command()
@@ -222,6 +245,8 @@ def retry(
     concurrent: ConcurrentOption = None,
     offline: OfflineOption = False,
     address: AddressOption = None,
+    notify: NotifyOption = None,
+    log: LogOption = "text",
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -229,30 +254,43 @@ def retry(
     from sweeps.driver import Options
 
     joined = cluster_address(address)
-    options = Options(name, executor, offline, concurrent=concurrent, retry=True, address=joined)
-    go_on("retry", name, options, home, json)
+    options = Options(
+        name, executor, offline, concurrent=concurrent, retry=True, address=joined, notify=notify
+    )
+    go_on("retry", name, options, log, home, json)
 
 
-def go_on(verb: str, name: str, options: Options, home: Path | None, json: bool) -> None:
-    """Run what is left of a sweep that was started here, by the specification that it last ran by."""
+def display_of(log: str, loaded: LoadedSpec, name: str | None) -> Display:
+    """Who shows the progress."""
+    if log == "json":
+        from sweeps.logbook import Logbook
+
+        return Logbook(name or loaded.spec.name)
     from sweeps.display import TerminalDisplay
+
+    return TerminalDisplay(loaded.spec)
+
+
+def go_on(verb: str, name: str, options: Options, log: str, home: Path | None, json: bool) -> None:
+    """Run what is left of a sweep that was started here, by the specification that it last ran by."""
     from sweeps.driver import run_sweep
     from sweeps.state import stored_spec
 
-    check_executor(options.executor)
+    check_choices(options.executor, log)
     place = home_at(home)
     loaded = stored_spec(place, name)
-    outcome = run_sweep(loaded, place, options, TerminalDisplay(loaded.spec))
+    outcome = run_sweep(loaded, place, options, display_of(log, loaded, name))
     tell(outcome, place, home, f"{verb} {name}", json)
 
 
-def check_executor(name: str) -> None:
-    """Refuse an executor that there is not."""
+def check_choices(executor: str, log: str) -> None:
+    """Refuse an executor or a log that there is not."""
     from sweeps.errors import InputError
     from sweeps.executors import EXECUTORS
 
-    if name not in EXECUTORS:
-        raise InputError(f"--executor: '{name}' is not one of {', '.join(EXECUTORS)}")
+    for option, value, choices in (("executor", executor, EXECUTORS), ("log", log, LOGS)):
+        if value not in choices:
+            raise InputError(f"--{option}: '{value}' is not one of {', '.join(choices)}")
 
 
 def tell(outcome: Outcome, place: Home, home: Path | None, verb: str, json: bool) -> None:

@@ -10,6 +10,7 @@ from cefl.errors import CeflError, StorageError
 from sweeps.conductor import Conductor
 from sweeps.live import Assignment
 from sweeps.spec.model import Resources
+from sweeps.usage import with_usage
 
 POLL_SECONDS = 0.5  # While other sweeps train what is left.
 
@@ -41,8 +42,10 @@ class InlineExecutor:
         torch.set_num_threads(self.threads)
         error, retry = None, True
         try:
-            warn = partial(conductor.warn, assignment.ref)
-            for row in run_trial(assignment.config, assignment.folder, warn=warn):
+            rows = run_trial(
+                assignment.config, assignment.folder, warn=partial(conductor.warn, assignment.ref)
+            )
+            for row in with_usage(rows, assignment.config.recipe.epochs):
                 if conductor.row(assignment.ref, row):
                     break
         except StorageError as problem:

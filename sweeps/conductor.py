@@ -133,13 +133,8 @@ class Conductor:
         if self.stopping:
             return None
         for entry, cell in self._rotate(self.interrupted):
-            assignment = self._execute(entry, cell)
-            if assignment is None:
-                self.interrupted.append((entry, cell))
-            elif STOPPED in entry.attrs:  # Its driver died between the decision and the end.
-                self.live[entry.ref].pruned = entry.attrs[STOPPED]
-                self.ended(entry.ref)
-            else:
+            assignment = self._go_on(entry, cell)
+            if assignment is not None:
                 return assignment
         for entry, cell in self._rotate(self.retries):
             assignment = self._next_retry(entry, cell)
@@ -167,6 +162,24 @@ class Conductor:
         """Every waiting item once, each taken out; who cannot use one puts it back at the end."""
         for _ in range(len(waiting)):
             yield waiting.popleft()
+
+    def _go_on(self, entry: Entry, cell: Cell) -> Assignment | None:
+        """An interrupted trial; ``None`` if it has to wait, or has ended."""
+        lease = None if entry.fresh else self.home.lease(entry.key)
+        if lease is None and not entry.fresh:
+            self.interrupted.append((entry, cell))
+            return None
+        result = None if entry.fresh else read_result(self.home.trial(entry.key))
+        if STOPPED in entry.attrs:  # Its driver died between the decision and the end.
+            self._execute(entry, cell, lease)
+            self.live[entry.ref].pruned = entry.attrs[STOPPED]
+            self.ended(entry.ref)
+            return None
+        if lease is not None and result is not None and result["sweep"] != self.plan.name:
+            lease.release()  # Another sweep has trained it since.
+            self._reuse(entry, cell)
+            return None
+        return self._execute(entry, cell, lease)
 
     def _next_point(self, point: PlannedTrial, queue: deque[PlannedTrial]) -> Assignment | None:
         config = point.config

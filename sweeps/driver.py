@@ -116,7 +116,7 @@ def drive(loaded: LoadedSpec, home: Home, options: Options, display: Display) ->
     plan = build_plan(loaded, home.data, name, display.preparing)
     check_selection(plan)
     check_parts(plan, loaded)
-    with home.driving(name), ExitStack() as opened:
+    with home.driving(name, display.note), ExitStack() as opened:
         check_comparable(home, plan)
         plan = extended(home, plan) if options.asks is None else extend(home, plan, options.asks)
         plan = with_confirmation(home, plan)

@@ -12,10 +12,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from sweeps.errors import AlreadyRunning, EnvironmentProblem
+from sweeps.heartbeat import beating, is_beating, is_elsewhere, this_host
 
 VARIABLE = "SWEEPS_HOME"
 DEFAULT = "runs"
@@ -99,14 +99,19 @@ class Home:
             yield
 
     @contextmanager
-    def driving(self, name: str) -> Iterator[None]:
+    def driving(self, name: str, say: Callable[[str], object] = lambda text: None) -> Iterator[None]:
         """Be the one driver of a sweep. The lock goes with its process, whatever ends that.
+
+        What a driver on another host has left behind is taken over when nothing was heard of it for a while.
+
+        Args:
+            say: Told who is listened for, and what is taken over.
 
         Raises:
             AlreadyRunning: If another process holds it; says which.
         """
-        path, holder = self.root / "locks" / f"{name}.lock", self.holder(name)
-        lock = FileLock(path)
+        holder, me = self.holder(name), {**this_host(), "process": os.getpid(), "started": time.time()}
+        lock = FileLock(self.root / "locks" / f"{name}.lock")
         try:
             lock.acquire(timeout=LOOKED_AT_SECONDS)
         except Timeout:
@@ -114,22 +119,45 @@ class Home:
                 f"sweep {name} is {described(read_json(holder))}; wait for it, or: sweeps stop {name}"
             ) from None
         try:
-            write_json(holder, {"host": socket.gethostname(), "process": os.getpid(), "started": time.time()})
-            yield
+            self._take_over(name, say)
+            write_json(holder, me)
+            try:
+                with beating(self.beat(name)):
+                    yield
+            finally:
+                if read_json(holder) == me:
+                    holder.unlink(missing_ok=True)
         finally:
-            holder.unlink(missing_ok=True)
             lock.release()
+
+    def _take_over(self, name: str, say: Callable[[str], object]) -> None:
+        """See that no driver lives on another host.
+
+        Raises:
+            AlreadyRunning: If one does.
+        """
+        left = read_json(self.holder(name))
+        if not is_elsewhere(left):
+            return
+        say(f"sweep {name} was left {described(left)}; listening whether that still goes on")
+        if is_beating(self.beat(name)):
+            raise AlreadyRunning(f"sweep {name} is {described(left)}; wait for it, or end it there")
+        say(f"nothing is heard from {left['host']}: going on here")
 
     def holder(self, name: str) -> Path:
         """Where a driver says who it is."""
         return self.root / "locks" / f"{name}.json"
 
+    def beat(self, name: str) -> Path:
+        """Where a driver counts while it lives."""
+        return self.root / "locks" / f"{name}.beat"
+
     def driver(self, name: str) -> dict[str, Any] | None:
         """Host, process and start of the living driver of a sweep, ``None`` where there is none."""
         for _ in range(20):  # It says who it is a moment after it has its lock.
-            if not self.is_driven(name):
-                return None
             driver = read_json(self.holder(name))
+            if not self.is_driven(name):
+                return driver if is_elsewhere(driver) and is_beating(self.beat(name)) else None
             if isinstance(driver, dict):
                 return driver
             time.sleep(0.05)

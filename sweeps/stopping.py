@@ -11,6 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from sweeps.errors import INTERRUPTED, TERMINATED, AlreadyRunning
+from sweeps.heartbeat import is_elsewhere
 from sweeps.home import Home, described, read_json, write_json
 from sweeps.state import read_state
 
@@ -59,9 +60,10 @@ def stop_sweep(home: Home, name: str, patience: float, say: Callable[[str], None
 
 
 def is_requested(home: Home, name: str) -> bool:
-    """Whether the driver that runs now was asked to stop."""
-    request = read_json(home.sweep(name) / REQUEST)
-    return request is not None and request == read_json(home.holder(name))
+    """Whether this driver was asked to stop, or another one has taken its sweep over."""
+    holder = read_json(home.holder(name))
+    taken_over = is_elsewhere(holder)  # It was not heard of for a while: it slept, say.
+    return taken_over or (holder is not None and holder == read_json(home.sweep(name) / REQUEST))
 
 
 @contextmanager

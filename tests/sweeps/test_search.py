@@ -117,6 +117,21 @@ def test_epochs_of_a_dead_driver_count_once(home: Home, stripes: Path) -> None:
     assert [row.state for row in rows_of(home)] == ["complete"] * 3
 
 
+def test_a_trial_that_another_sweep_has_trained_since_its_driver_died_is_not_trained_again(
+    home: Home, stripes: Path
+) -> None:
+    first = planned(home, SPEC, stripes.parent)
+    second = planned(home, SPEC.replace("searched", "other"), stripes.parent)
+    with pytest.raises(DriverDied):
+        Simulated(by_gamma, rows=3).run(conductor_of(home, first))
+    (begun,) = read_ledger(home.optuna_url, "searched")
+    train(home, second)
+    executor, _ = train(home, first)
+    assert begun.attrs["key"] not in {config.key() for config in executor.order}
+    row = next(row for row in read_ledger(home.optuna_url, "searched") if row.number == begun.number)
+    assert (row.state, row.attrs["origin"]) == ("complete", "other")
+
+
 def test_hours_of_all_drivers_count(home: Home, stripes: Path) -> None:
     plan = planned(home, SPEC + "budget: {hours: 2}\n", stripes.parent)
     assert train(home, plan, seconds=2 * 3600)[1] == "hours: it ran for 2.00 of 2"

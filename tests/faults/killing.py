@@ -42,3 +42,29 @@ def is_writing(args: tuple[Any, ...]) -> bool:
     """Whether an ``open`` is for writing."""
     _, mode, flags = args
     return any(each in mode for each in "wax+") if isinstance(mode, str) else bool((flags or 0) & WRITING)
+
+
+@dataclass(frozen=True)
+class KillAtCall:
+    """Kills its process at the ``count``-th call of a method of the ledger: before it writes, or after."""
+
+    method: str
+    count: int
+    after: bool
+
+    def __call__(self) -> None:
+        from sweeps.ledger import Ledger
+
+        plain, left = getattr(Ledger, self.method), self.count
+
+        def killing(*args: Any, **kwargs: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left == 0 and not self.after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = plain(*args, **kwargs)
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        setattr(Ledger, self.method, killing)

@@ -312,7 +312,7 @@ def tell(outcome: Outcome, place: Home, home: Path | None, verb: str, json: bool
         "run the best": f"{call} run {outcome.report.parent / 'best.yaml'}{at}" if outcome.report else None,
         "see every run": f"{call} ui {outcome.plan.name}{at}",
         "tracking": outcome.tracking_problem
-        and f"incomplete: {outcome.tracking_problem}; the next run writes it",
+        and f"incomplete: {outcome.tracking_problem}; then: {call} sync {outcome.plan.name}{at}",
         "go on": f"{call} {verb}{at}" if outcome.state == "interrupted" else None,
     }
     print()

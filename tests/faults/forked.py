@@ -61,13 +61,15 @@ def start(
     return process
 
 
-def answer(folder: Path, *arguments: object, code: int = 0) -> Any:
-    """What a command prints as JSON."""
+def answer(
+    folder: Path, *arguments: object, code: int = 0, before: Callable[[], object] | None = None
+) -> Any:
+    """What a command prints as JSON, ``None`` where it prints nothing."""
     out, log = folder / "answer.json", folder / "answer.log"
     out.unlink(missing_ok=True)
-    found = ended(start(log, *arguments, "--json", out=out))
+    found = ended(start(log, *arguments, "--json", out=out, before=before))
     assert found == code, log.read_text()
-    return json.loads(out.read_text())
+    return json.loads(out.read_text() or "null")
 
 
 def run_inline(

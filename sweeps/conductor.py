@@ -23,7 +23,7 @@ from sweeps.ledger import Ledger
 from sweeps.live import DIVERGED, Assignment, Live, Watcher, config_of
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.results import asked_for, asks_so_far
-from sweeps.retrying import to_retry
+from sweeps.retrying import set_aside, to_retry
 from sweeps.rungs import standing
 
 STOPPED = "stopped"  # Attribute: why a trial must end that may not have ended yet.
@@ -203,7 +203,10 @@ class Conductor:
             return None
         again = (entry.study, cell, entry.loss, entry.params, entry.seed, entry.kind)
         started = self._start(*again, first=entry.first)
-        self.states["failed" if "reason" in entry.attrs else "complete"] -= 1
+        failed = "reason" in entry.attrs
+        self.states["failed" if failed else "complete"] -= 1
+        if not failed:
+            set_aside(self.home.trial(entry.key))
         if read_result(self.home.trial(entry.key)) is not None:  # Another sweep has trained it since.
             lease.release()
             self._reuse(started, cell)

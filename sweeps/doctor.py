@@ -125,12 +125,27 @@ def stores(home: Home) -> list[dict[str, str]]:
         else:
             lines.append(finding(f"sweep {name}", state))
         lines.append(records(home, name, state))
-    return lines or [finding("sweeps", "none yet", "ok", "begin with: sweeps run quickstart")]
+    lines = lines or [finding("sweeps", "none yet", "ok", "begin with: sweeps run quickstart")]
+    return [*lines, *trials(home)]
+
+
+def trials(home: Home) -> list[dict[str, str]]:
+    """Folders of trials that no ledger has."""
+    from sweeps.garbage import strays
+
+    try:
+        found = strays(home)
+    except SweepError as error:
+        return [finding("trials", "of no sweep", "problem", str(error))]
+    if not found:
+        return []
+    count = f"{len(found)} folder{'s' if len(found) > 1 else ''} of no sweep"
+    return [finding("trials", f"{count}, such as {found[0]}", "note", "sweeps gc")]
 
 
 def records(home: Home, name: str, state: str) -> dict[str, str]:
     """Whether ledger, histories and MLflow say the same of a sweep."""
-    from sweeps.agreement import FOLDER, disagreements
+    from sweeps.agreement import disagreements, steps
     from sweeps.state import stored_plan
     from trackers.errors import TrackingError
 
@@ -141,8 +156,7 @@ def records(home: Home, name: str, state: str) -> dict[str, str]:
         return finding(what, "cannot be compared", "note", str(error))
     if not found:
         return finding(what, "ledger, histories and MLflow agree")
-    todo = [f"sweeps retry {name}"] if any(each.place == FOLDER for each in found) else []
-    todo += [f"sweeps sync {name}"] if any(each.place != FOLDER for each in found) else []
+    todo = steps(found, name)
     count = f"{len(found)} disagreement{'s' if len(found) > 1 else ''}"
     return finding(what, f"{count}, such as {found[0].ref}: {found[0].found}", "note", "; ".join(todo))
 

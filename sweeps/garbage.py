@@ -45,17 +45,37 @@ def find_garbage(home: Home) -> list[Garbage]:
     Raises:
         InputError: If there are trials but no ledger, which would say what they belong to.
     """
-    rows = [row for row in read_ledger(home.optuna_url, None) if "key" in row.attrs]
-    if not rows and any((home.root / "trials").glob("*/*")):
-        raise InputError(
-            f"{home.root}: it has trials, but its ledger (optuna.db) is empty or lost; bring it back from a"
-            " backup, or remove the folder `trials` yourself"
-        )
+    rows = started(home)
     states: dict[str, set[str]] = {}
     for row in rows:
         states.setdefault(home.trial(row.attrs["key"], row.attrs.get("fresh", 0)).name, set()).add(row.state)
     found = [*in_trials(home, states), *spare_weights(home, rows), *spare_data(home)]
     return sorted(found, key=lambda each: (each.kind, str(each.path)))
+
+
+def started(home: Home) -> list[LedgerRow]:
+    """Every trial of the home that has its key.
+
+    Raises:
+        InputError: If there are trials but no ledger.
+    """
+    rows = [row for row in read_ledger(home.optuna_url, None) if "key" in row.attrs]
+    if not rows and any((home.root / "trials").glob("*/*")):
+        raise InputError(
+            f"{home.root}: it has trials, but its ledger (optuna.db) is empty or lost; bring it back from a"
+            " backup, or run the specification again, which takes in the listed trials that are complete"
+        )
+    return rows
+
+
+def strays(home: Home) -> list[Path]:
+    """Folders of trials that no sweep has.
+
+    Raises:
+        InputError: If there are trials but no ledger.
+    """
+    known = {home.trial(row.attrs["key"], row.attrs.get("fresh", 0)).name for row in started(home)}
+    return sorted(path for path in (home.root / "trials").glob("*/") if path.name not in known)
 
 
 def in_trials(home: Home, states: dict[str, set[str]]) -> Iterator[Garbage]:

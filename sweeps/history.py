@@ -104,3 +104,16 @@ def write_result(folder: Path, key: str, config: TrialConfig, rows: Sequence[Row
         "config": config.as_json(),
     }
     write_json(folder / RESULT, result)
+
+
+def folder_fault(folder: Path, state: str) -> str | None:
+    """What is wrong with the history of a trial, or with its result if it is complete; ``None``: nothing."""
+    epochs = [each["epoch"] for each in read_history(folder)]
+    result = read_result(folder) if state == "complete" else None
+    if state == "complete" and result is None:
+        return "is complete, but has no result there"
+    if epochs != list(range(1, len(epochs) + 1)):
+        return f"its history has the epochs {epochs}"
+    if result is not None and len(epochs) != result["epochs"]:
+        return f"its history has {len(epochs)} of {result['epochs']} epochs"
+    return None

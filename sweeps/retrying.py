@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from sweeps.cells import Cell
 from sweeps.entries import Entry, entry_of
-from sweeps.history import read_result
+from sweeps.history import HISTORY, RESULT, folder_fault
 from sweeps.home import Home
 from sweeps.live import config_of
 from sweeps.plan import Plan
@@ -17,7 +18,7 @@ from sweeps.snapshot import LedgerRow
 def to_retry(
     plan: Plan, cells: Mapping[str, Cell], rows: Sequence[LedgerRow], home: Home
 ) -> Iterator[tuple[Entry, Cell]]:
-    """Trials that the plan still asks for and that have no result: failed, or complete without their folder.
+    """Trials that the plan still asks for and that have no whole result: failed, or their folder is damaged.
 
     One that was stopped early has a result: that it fell behind.
     """
@@ -25,5 +26,14 @@ def to_retry(
         entry, cell = entry_of(row), cells.get(row.study.split("/")[1])
         if cell is None or config_of(entry, cell).key() != entry.key:
             continue
-        if row.state == "failed" or (row.state == "complete" and read_result(home.trial(entry.key)) is None):
+        damaged = row.state == "complete" and folder_fault(home.trial(entry.key), row.state) is not None
+        if row.state == "failed" or damaged:
             yield entry, cell
+
+
+def set_aside(folder: Path) -> None:
+    """Take what is left of a damaged history out of the way, and the result that does not fit it."""
+    for name in (HISTORY, RESULT):
+        path = folder / name
+        if path.exists():
+            path.replace(path.with_name(f".{name}.damaged.tmp"))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-from sweeps.agreement import MLFLOW, Disagreement, disagreements, latest
+from sweeps.agreement import MENDS, WRITTEN, Disagreement, disagreements, latest
 from sweeps.driver import REPORT_FILES, TRACKING_PATIENCE_SECONDS
 from sweeps.errors import EnvironmentProblem
 from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.state import read_state, stored_plan
-from sweeps.tracking import Tracking, initialise_local
+from sweeps.tracking import PARENT, Tracking, initialise_local
 from trackers.connection import check, masked
 from trackers.errors import TrackingError
 
@@ -53,7 +54,7 @@ class Synced:
     @property
     def complete(self) -> bool:
         """Whether MLflow is in line."""
-        return self.problem is None and not any(each.place == MLFLOW for each in self.left)
+        return self.problem is None and not any(each.mend in WRITTEN for each in self.left)
 
 
 def sync_sweep(home: Home, name: str) -> Synced:
@@ -81,15 +82,18 @@ def sync_sweep(home: Home, name: str) -> Synced:
 
 def align(tracking: Tracking, state: str, seen: list[Disagreement]) -> str | None:
     """Tell MLflow all that is known, a few hundred trials at a time; why it is still incomplete, if it is."""
-    holed = {each.ref for each in seen if each.place == MLFLOW and "points" in each.found}
+    mend: dict[str, set[str]] = defaultdict(set)
+    for each in seen:
+        if each.mend in MENDS:
+            mend[each.ref].add(each.mend)
     ended = state in ("done", "budget")
     files = [tracking.home.sweep(tracking.plan.name) / "report" / each for each in REPORT_FILES]
     tracking.tags.clear()  # Who trained it with which commit stays as it is: this commit did not.
-    tracking.open_sweep()
+    tracking.open_sweep(mend[PARENT])
     tracking.close_sweep(state, files)  # At once, so that a run which has ended is not opened in between.
     for part in parts(iter(tracking.tracked())):
         for entry, cell, row in part:
-            tracking.tell(entry, cell, row, entry.run_ref in holed, weights=ended)
+            tracking.tell(entry, cell, row, mend[entry.run_ref], weights=ended)
         tracking.writer.start()
         tracking.writer.flush(TRACKING_PATIENCE_SECONDS)
         tracking.writer.stop()

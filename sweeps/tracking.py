@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 from sweeps.cells import Cell
 from sweeps.entries import Entry, entry_of
 from sweeps.errors import EnvironmentProblem
-from sweeps.history import HISTORY, SPLIT_NAMES, History, read_result
+from sweeps.history import HISTORY, SPLIT_NAMES, History, folder_fault, read_result
 from sweeps.home import Home, naming, write_json
 from sweeps.ledger import Ledger
 from sweeps.live import DIVERGED, Live, config_of
@@ -73,8 +73,8 @@ class Tracking:
             if row.state != "running" and not self.known.get(entry.run_ref, {}).get("complete"):
                 self.tell(entry, cell, row)
 
-    def open_sweep(self) -> None:
-        """The sweep's own run is there, and open."""
+    def open_sweep(self, mend: Collection[str] = ()) -> None:
+        """The sweep's own run is there, and open; ``mend``: see `tell`."""
         select = self.plan.spec.select
         tags = {
             **self.tags,
@@ -82,7 +82,8 @@ class Tracking:
             "sweep.select": f"{select.split} {select.metric}, epoch {select.epoch}",
             "sweep.cells": str(len(self.plan.cells)),
         }
-        self.writer.open(Run(PARENT, self.plan.name, {}, tags, parent=True, run_id=self._run_id(PARENT)))
+        run = Run(PARENT, self.plan.name, {}, tags, parent=True, run_id=self._run_id(PARENT))
+        self.writer.open(run.mending(mend))
 
     def tracked(self) -> Iterator[tuple[Entry, Cell, LedgerRow]]:
         """Every trial of the plan's cells that has a run of its own; of several tries the last."""
@@ -94,12 +95,16 @@ class Tracking:
                 yield entry_of(row), cell, row
 
     def tell(
-        self, entry: Entry, cell: Cell, row: LedgerRow, rewrite: bool = False, weights: bool = False
+        self, entry: Entry, cell: Cell, row: LedgerRow, mend: Collection[str] = (), weights: bool = False
     ) -> None:
-        """A trial as ledger and history have it, while nothing trains it; with the weights that are kept."""
+        """A trial as ledger and history have it, while nothing trains it; with the weights that are kept.
+
+        Args:
+            mend: What is wrong with its run, see `trackers.wanted.Run.mending`.
+        """
         history = History(self.home.trial(entry.key, entry.fresh))
         live = Live(entry, cell, config_of(entry, cell), history, None, 0.0)
-        self.started(live, rewrite)
+        self.started(live, mend)
         state = "interrupted" if row.state == "running" else row.state
         self.ended(live, state, row.attrs.get("reason"), row.attrs.get("origin"))
         if weights and state == "complete" and "origin" not in row.attrs:
@@ -109,12 +114,12 @@ class Tracking:
         run_id: str | None = self.known.get(ref, {}).get("run_id")
         return run_id
 
-    def started(self, live: Live, rewrite: bool = False) -> None:
+    def started(self, live: Live, mend: Collection[str] = ()) -> None:
         """A trial runs, or goes on: its run is open, with the rows that there are."""
         ref = live.entry.run_ref
         if self.known.get(ref, {}).get("complete"):  # Noted at once, for whoever comes after a crash.
             self._note({**self.known[ref], "complete": False})
-        self.writer.open(replace(self._run(live, "running"), rewrite=rewrite))
+        self.writer.open(self._run(live, "running").mending(mend))
         for row in live.history.rows:
             self.writer.log(ref, row)
 
@@ -161,7 +166,7 @@ class Tracking:
         """A trial has ended, or waits to go on."""
         if origin is not None:
             self.started(live)
-        self._close(live, state, reason, origin, self._artifacts(live) if state == "complete" else [])
+        self._close(live, state, reason, origin, self._artifacts(live, state))
         self._remember()
 
     def _close(
@@ -172,12 +177,14 @@ class Tracking:
         if state == "interrupted":
             tags["sweep.state"] = state
         rows = live.history.rows
-        end = rows[-1]["timestamp"] if rows else None
+        end = max((row["timestamp"] for row in rows), default=None)  # A clock may have been set back.
         ref = live.entry.run_ref
         self.writer.close(ref, STATUS[state], tags=tags, end_time_ms=end, artifacts=artifacts)
 
-    def _artifacts(self, live: Live) -> list[Artifact]:
+    def _artifacts(self, live: Live, state: str = "complete") -> list[Artifact]:
         folder = live.history.path.parent
+        if state != "complete" or folder_fault(folder, state) is not None:
+            return []
         write_json(folder / "config.json", live.config.as_json())
         final = (read_result(folder) or {}).get("final", {})
         write_json(folder / CONFUSION, final.get("confusion", {}))

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trackers.connection import not_found, reason, rejects, search
+from trackers.connection import all_experiments, not_found, reason, rejects, search
 from trackers.errors import TrackingRejected
 from trackers.names import LONGEST_TAG, cut, from_tags, to_tags
 from trackers.wanted import KEY, METRIC_NAMES, NAME, PARENT, REF, ROLE, Artifact, Dataset, Run, Wanted
@@ -37,6 +37,7 @@ class Held:
     run_id: str
     name: str = ""
     status: str = "RUNNING"
+    start_ms: int = 0
     end_ms: int | None = None
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class Held:
             run_id=run.info.run_id,
             name=run.info.run_name,
             status=run.info.status,
+            start_ms=run.info.start_time,
             end_ms=run.info.end_time,
             params=dict(run.data.params),
             tags=dict(run.data.tags),
@@ -67,6 +69,7 @@ class Runs:
         self._sweep = sweep
         self._index: dict[tuple[str, str], list[Any]] | None = None
         self._in_doubt: set[str] = set()
+        self._renewed: set[str] = set()
 
     def adopt(self, wanted: Wanted, run_id: str | None) -> Held:
         """The run that stands there, or a new one.
@@ -74,9 +77,15 @@ class Runs:
         A creation that failed may have happened all the same: the next attempt searches again before it
         creates, and `remove_doubles` clears away what came to light later.
         """
-        found = self._known(run_id) or self._found(wanted.run)
-        if found is None:
-            return self._create(wanted)
+        run = wanted.run
+        found = self._known(run_id) or self._found(run)
+        anew = run.anew and run.ref not in self._renewed
+        if run.alone or anew:
+            self._clear(run, None if anew else found)
+        if found is None or anew:
+            held = self._create(wanted)
+            self._renewed.add(run.ref)
+            return held
         if found.info.lifecycle_stage != "active":
             self._client.restore_run(found.info.run_id)
         held = Held.of(found)
@@ -150,6 +159,15 @@ class Runs:
             candidates,
             key=lambda each: (each.info.lifecycle_stage != "active", each.info.start_time, each.info.run_id),
         )
+
+    def _clear(self, run: Run, kept: Any) -> None:
+        """Delete all runs of this identity but one, in whatever experiment; MLflow can restore them."""
+        for each in search(self._client, all_experiments(self._client), self._sweep):
+            tags = each.data.tags
+            same = (tags.get(REF), tags.get(KEY, "")) == (run.ref, run.tags.get(KEY) or "")
+            if same and (kept is None or each.info.run_id != kept.info.run_id):
+                self._client.delete_run(each.info.run_id)
+        self._index = None
 
     def _delete_if_empty(self, run: Any) -> None:
         if run.info.lifecycle_stage == "active" and not run.data.metrics:
@@ -260,7 +278,8 @@ class Runs:
             return
         if wanted.status == held.status and wanted.end_ms in (None, held.end_ms):
             return
-        end_ms = wanted.closed_ms if wanted.end_ms is None else wanted.end_ms
+        closed_ms = max(wanted.closed_ms, held.start_ms)  # Or a clock was set back.
+        end_ms = closed_ms if wanted.end_ms is None else wanted.end_ms
         self._client.set_terminated(held.run_id, wanted.status, end_ms)
         held.status, held.end_ms = wanted.status, end_ms
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from trackers import connection
 from trackers.errors import TrackingError, TrackingRejected, TrackingUnavailable
-from trackers.wanted import KEY, REF
+from trackers.table import Row
+from trackers.wanted import KEY, REF, points_of
 
 COUNTED = "train/loss"
 """The metric whose points are counted: every epoch has it."""
@@ -19,6 +22,7 @@ class Seen:
     Attributes:
         epochs: Last step of `COUNTED`, 0 without any.
         points: How many points it has.
+        last: Last step of every metric, by its name in MLflow, and its value there.
     """
 
     run_id: str
@@ -26,6 +30,19 @@ class Seen:
     deleted: bool
     epochs: int
     points: int
+    last: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+
+    def apart(self, rows: Sequence[Row]) -> tuple[list[str], list[str]]:
+        """Metrics whose last value is not there, and those that have another one than in these rows."""
+        wanted = {point.key: point for row in rows for point in points_of(row)[0]}
+        missing = [key for key, point in wanted.items() if self.last.get(key, (-1, 0.0))[0] < point.step]
+        other = [
+            key
+            for key, point in wanted.items()
+            if (found := self.last.get(key)) and found[0] == point.step
+            if math.isfinite(point.value) and not math.isclose(found[1], point.value, rel_tol=1e-9)
+        ]
+        return missing, other
 
 
 def runs_seen(uri: str, sweep: str) -> dict[tuple[str, str], list[Seen]]:
@@ -39,15 +56,10 @@ def runs_seen(uri: str, sweep: str) -> dict[tuple[str, str], list[Seen]]:
         client = connection.connect(uri)
         experiments = connection.all_experiments(client)
         for run in connection.search(client, experiments, sweep, deleted=True):
-            steps = [int(each.step) for each in run.data.to_proto().metrics if each.key == COUNTED]
-            points = len(client.get_metric_history(run.info.run_id, COUNTED)) if steps else 0
-            seen = Seen(
-                run.info.run_id,
-                run.info.status,
-                run.info.lifecycle_stage != "active",
-                max(steps, default=0),
-                points,
-            )
+            last = {each.key: (int(each.step), each.value) for each in run.data.to_proto().metrics}
+            points = len(client.get_metric_history(run.info.run_id, COUNTED)) if COUNTED in last else 0
+            deleted, epochs = run.info.lifecycle_stage != "active", last.get(COUNTED, (0, 0.0))[0]
+            seen = Seen(run.info.run_id, run.info.status, deleted, epochs, points, last)
             tags = run.data.tags
             found.setdefault((tags.get(REF, ""), tags.get(KEY, "")), []).append(seen)
     except TrackingError:

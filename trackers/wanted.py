@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,6 +62,8 @@ class Run:
         run_id: The MLflow run, if it is known: spares a search.
         start_ms: Start of a new run, in ms since 1970; by default now.
         rewrite: Write every point, since some below the last step are missing; those that are there stay.
+        alone: Delete other runs of this identity, whatever is in them.
+        anew: Delete what is there of this identity, since points in it are wrong, and write a new run.
     """
 
     ref: str
@@ -73,6 +75,12 @@ class Run:
     run_id: str | None = None
     start_ms: int | None = None
     rewrite: bool = False
+    alone: bool = False
+    anew: bool = False
+
+    def mending(self, ways: Collection[str]) -> Run:
+        """The same, with those of ``rewrite``, ``alone`` and ``anew`` that are named."""
+        return replace(self, rewrite="rewrite" in ways, alone="alone" in ways, anew="anew" in ways)
 
 
 class Point(NamedTuple):

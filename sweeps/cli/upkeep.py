@@ -122,7 +122,7 @@ def sync(
 ) -> None:
     """Bring MLflow in line with ledger and histories, also after its database was lost; trains nothing."""
     answer_from(address)
-    from sweeps.agreement import MLFLOW
+    from sweeps.agreement import WRITTEN, steps
     from sweeps.syncing import sync_sweep
 
     synced = sync_sweep(home_at(home), name)
@@ -138,8 +138,9 @@ def sync(
         print_table(("run", "trial", "where", "what was found", "now"), rows)
     else:
         print("all of them were in line")
-    if any(each.place != MLFLOW for each in synced.left):
-        print(f"what folders lack is trained again by: sweeps retry {name}")
+    left = [each for each in synced.left if each.mend not in WRITTEN]
+    for step in steps(left, name):
+        print(f"what is left takes: {step}")
     if synced.problem:
         print(f"incomplete: {synced.problem}; once that is mended: sweeps sync {name}")
     raise typer.Exit(0 if synced.complete else TRACKING_INCOMPLETE)

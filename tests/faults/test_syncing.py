@@ -38,12 +38,35 @@ def synced(home: Path) -> Any:
     return answer(home.parent, "sync", "faulty", "--home", home)
 
 
-def test_a_lost_or_emptied_database_is_written_again_and_a_second_time_changes_nothing(
-    trained: Path,
+HOLDING = (
+    "experiment_tags", "tags", "params", "metrics", "latest_metrics", "input_tags", "inputs", "datasets",
+    "runs",
+)  # fmt: skip
+WAYS = {
+    "lost": (),
+    "emptied": (
+        *(f"DELETE FROM {table}" for table in HOLDING), "DELETE FROM experiments WHERE experiment_id > 0"
+    ),
+    "experiment deleted": (
+        "UPDATE experiments SET lifecycle_stage = 'deleted' WHERE experiment_id > 0",
+        "UPDATE runs SET lifecycle_stage = 'deleted'",
+    ),
+}  # fmt: skip
+"""What happens to MLflow's database."""
+
+
+@pytest.mark.parametrize(
+    "way", ["lost", *(pytest.param(e, marks=pytest.mark.fuller) for e in list(WAYS)[1:])]
+)
+def test_a_database_that_is_lost_or_emptied_is_written_again_and_a_second_time_changes_nothing(
+    trained: Path, way: str
 ) -> None:
     assert synced(trained)["seen"] == []
     before = assert_whole(trained, "faulty")
-    (trained / "mlflow.db").unlink()
+    if way == "lost":
+        (trained / "mlflow.db").unlink()
+    else:
+        change(trained, *WAYS[way])
     found = synced(trained)
     assert {each["found"] for each in found["seen"]} == {"there is no run of it"}
     assert (len(found["seen"]), found["left"], found["problem"]) == (4, [], None)

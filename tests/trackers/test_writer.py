@@ -250,6 +250,43 @@ def test_empty_doubles_of_a_run_are_cleared_away(uri: str, sweep: str) -> None:
     assert client.get_run(double.info.run_id).info.lifecycle_stage == "deleted"
 
 
+def test_a_run_that_is_to_be_alone_stays_and_others_of_its_identity_go(uri: str, sweep: str) -> None:
+    with writing(uri, sweep) as writer:
+        writer.open(Run("t1", "one"))
+        writer.log("t1", row(1))
+        assert writer.flush(WAIT)
+    run, client = runs_of(uri, sweep)["t1"], connection.connect(uri)
+    tags = {name: run.data.tags[name] for name in ("sweep.name", "sweep.ref")}
+    double = client.create_run(client.create_experiment(f"elsewhere {sweep}"), tags=tags)
+    client.log_metric(double.info.run_id, "train/loss", 1.0, step=1)
+    with writing(uri, sweep) as writer:
+        writer.open(Run("t1", "one", run_id=run.info.run_id, alone=True))
+        assert writer.flush(WAIT)
+    assert runs_of(uri, sweep)["t1"].info.run_id == run.info.run_id
+    assert client.get_run(double.info.run_id).info.lifecycle_stage == "deleted"
+
+
+def test_a_run_with_wrong_points_is_written_anew_once(uri: str, sweep: str) -> None:
+    with writing(uri, sweep) as writer:
+        writer.open(Run("t1", "one"))
+        writer.log("t1", row(1, a=1.0))
+        writer.close("t1", "FINISHED")
+        assert writer.flush(WAIT)
+    wrong = runs_of(uri, sweep)["t1"].info.run_id
+    with writing(uri, sweep) as writer:
+        writer.open(Run("t1", "one", run_id=wrong, anew=True))
+        writer.log("t1", row(1, a=2.0))
+        for note in "12":
+            writer.close("t1", "FINISHED", tags={"note": note})
+            assert writer.flush(WAIT)
+    run = runs_of(uri, sweep)["t1"]
+    assert run.info.run_id != wrong
+    assert [value for _, _, value in values(uri, run, "a")] == [2.0]
+    experiments = [run.info.experiment_id]
+    found = list(connection.search(connection.connect(uri), experiments, sweep, deleted=True))
+    assert {each.info.run_id for each in found} == {wrong, run.info.run_id}, "and once"
+
+
 def test_the_artifacts_of_a_local_database_lie_beside_it(local: str, sweep: str, tmp_path: Path) -> None:
     for folder, expected in ((None, tmp_path / "artifacts"), (tmp_path / "my store", tmp_path / "my store")):
         (tmp_path / "x.txt").write_text("x")

@@ -222,10 +222,11 @@ def test_the_tracking_server_is_guarded_and_keeps_artifacts_for_others() -> None
     assert "mlflow:5000" in hosts
 
 
-def test_workers_know_neither_the_database_nor_the_tracking_server() -> None:
-    for name in ("ray-worker", "ray-worker-gpu"):
+def test_workers_know_neither_the_database_nor_the_tracking_server_and_clients_no_service_at_all() -> None:
+    for name in ("ray-worker", "ray-worker-gpu", "job"):
         known = SERVICES[name]["environment"].keys()
         assert not {key for key in known if key.startswith(("PG", "MLFLOW", "POSTGRES"))}
+    assert all(key.startswith("RAY_") for key in SERVICES["job"]["environment"])
 
 
 def test_gpus_are_asked_for_in_their_profile_only() -> None:

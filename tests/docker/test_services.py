@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 from compose_file import DOCKER
+from compose_stack import PASSWORDS, TOKEN, Stack
 from postgres import MISSING, binaries
-from stack import PASSWORDS, TOKEN, Stack
 
 METRICS = ("metrics", PASSWORDS["METRICS_PASSWORD"])
 SWEEPS = ("sweeps", PASSWORDS["MLFLOW_PASSWORD"])

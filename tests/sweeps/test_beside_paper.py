@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from commands import sweeps, told
 from small_data import write_stripes
-from test_conductor import sweeps, told
 
 from cefl.recipes import PRESETS
 from sweeps.beside_paper import differences

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import sweeps as command
+from commands import told
 
 import sweeps
 from sweeps import comparing
 from sweeps.errors import InputError
 from sweeps.home import Home
 from trackers.errors import ComparisonError
-
-
-def compare(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sweeps", "compare", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +33,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> Path:
     return folder
 
 
-def test_two_arms_of_a_sweep_stand_side_by_side(home: Path) -> None:
-    done = compare("one:cross_entropy", "one:cefl(gamma=2)", "--home", home, "--json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+def test_two_arms_of_a_sweep_stand_side_by_side(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = told(capsys, "compare", "one:cross_entropy", "one:cefl(gamma=2)", "--home", home)
     (row,) = found["rows"]
     scores = {trial["loss"]: trial["metrics"] for trial in sweeps.trials("one", home=home)}
     assert row["first_mean"] == scores["cross_entropy"]["val/balanced_accuracy"]
@@ -54,11 +46,15 @@ def test_two_arms_of_a_sweep_stand_side_by_side(home: Path) -> None:
     assert "cefl(gamma=2)" in Path(page).read_text()
 
 
-def test_two_sweeps_stand_side_by_side_with_what_they_do_otherwise(home: Path, tmp_path: Path) -> None:
-    done = compare("one", "two", "--home", home, "--split", "test", "--metric", "accuracy", "--out", tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "recipe.batch_size is 64 in one, 32 in two" in done.stdout
-    assert "cefl(gamma=2)" in done.stdout
+def test_two_sweeps_stand_side_by_side_with_what_they_do_otherwise(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    options = ("--split", "test", "--metric", "accuracy", "--out", tmp_path)
+    assert command("compare", "one", "two", "--home", home, *options) == 0
+    shown = capsys.readouterr().out
+    assert "recipe.batch_size is 64 in one, 32 in two" in shown
+    assert "cefl(gamma=2)" in shown
     assert (tmp_path / "comparison.html").exists()
 
 
@@ -84,7 +80,7 @@ def test_what_cannot_be_compared_is_told(
         comparing.compare(Home(home), first, second, options.get("metric"), options.get("split"))
 
 
-def test_what_is_wrong_is_one_line_and_code_2(home: Path) -> None:
-    done = compare("one", "two:cefl(gamma=2)", "--home", home)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
+def test_what_is_wrong_is_one_line_and_code_2(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert command("compare", "one", "two:cefl(gamma=2)", "--home", home) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pytest
+from commands import run, sweeps, told
 from small_data import write_stripes
 
-from sweeps.cli import main
 from sweeps.home import Home
 from sweeps.snapshot import read_ledger
 
@@ -23,30 +21,6 @@ BEST_KEYS = """
     dataset imbalance order model depth pretrained loss params metric split mean std n ci_low ci_high
     baseline difference beats_baseline unique_best ties
 """
-
-
-def sweeps(*arguments: object) -> int:
-    """Exit code of a command, run in this process."""
-    before = sys.argv
-    sys.argv = ["sweeps", *map(str, arguments)]
-    try:
-        main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    finally:
-        sys.argv = before
-    return 0
-
-
-def run(spec: Path, home: Path, *more: str) -> int:
-    return sweeps("run", spec, "--home", home, "--executor", "inline", *more)
-
-
-def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
-    """What a command prints as JSON."""
-    capsys.readouterr()
-    assert sweeps(*arguments, "--json") == 0
-    return json.loads(capsys.readouterr().out)
 
 
 def histories(home: Path) -> dict[str, list[dict[str, float]]]:

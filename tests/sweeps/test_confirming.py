@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from commands import run, sweeps, told
 from small_data import SMALL, write_stripes
 
 from sweeps import confirm as confirm_from_python
-from sweeps.cli import main
 from sweeps.confirming import test_predictions as predictions_of
 from sweeps.display import TerminalDisplay
 from sweeps.driver import Options, run_sweep
@@ -49,32 +48,8 @@ def confirmed_spec(finished: Path, tmp_path: Path, home: Path) -> Path:
     return tmp_path / "small.yaml"
 
 
-def sweeps(*arguments: object) -> int:
-    """Exit code of a command, run in this process."""
-    before = sys.argv
-    sys.argv = ["sweeps", *map(str, arguments)]
-    try:
-        main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    finally:
-        sys.argv = before
-    return 0
-
-
-def run(spec: Path, home: Path, *more: str) -> int:
-    return sweeps("run", spec, "--home", home, "--executor", "inline", *more)
-
-
 def confirm(home: Path, *more: object) -> int:
     return sweeps("confirm", "small", "--home", home, "--executor", "inline", *more)
-
-
-def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
-    """What a command prints as JSON."""
-    capsys.readouterr()
-    assert sweeps(*arguments, "--json") == 0
-    return json.loads(capsys.readouterr().out)
 
 
 def rows_of(home: Path, kind: str) -> list[LedgerRow]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import told
 
 import cefl
 import sweeps
@@ -86,11 +85,13 @@ def test_class_names_stay_text_in_the_card(home: Path, exported: Path) -> None:
 
 
 def test_running_it_elsewhere_gives_the_same_numbers_and_tells_when_it_does_not(
-    exported: Path, tmp_path: Path
+    exported: Path, tmp_path: Path, empty: Path
 ) -> None:
+    other = shutil.copytree(empty, tmp_path / "other")
+
     def again(fresh: bool) -> list[tuple[object, bool, list[str]]]:
-        spec, home = exported / "best.yaml", tmp_path / "other"
-        found = sweeps.run(spec, home=home, executor="inline", fresh=fresh, progress=False).repeated
+        spec = exported / "best.yaml"
+        found = sweeps.run(spec, home=other, executor="inline", fresh=fresh, progress=False).repeated
         return [(each["repetition"], each["identical"], each["apart"]) for each in found]
 
     assert again(fresh=False) == [("exported", True, [])]
@@ -128,10 +129,11 @@ def test_what_cannot_be_exported_is_told(
     assert not list(tmp_path.iterdir())
 
 
-def test_each_registration_is_a_version_and_the_alias_moves_to_it(home: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "sweeps", "export", "small", "--cell", CELL, "--register", "digits",
-               "--json", "--force", "--out", str(tmp_path / "model"), "--home", str(home)]  # fmt: skip
-    shown = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+def test_each_registration_is_a_version_and_the_alias_moves_to_it(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--cell", CELL, "--register", "digits", "--force", "--out", tmp_path / "model")
+    shown = told(capsys, "export", "small", *options, "--home", home)
     assert shown["registered"] == {"version": "1", "uri": "models:/digits@digits"}
     found = exporting.export(Home.at(home), "small", CELL, None, tmp_path / "model", True)
     assert exporting.registered(Home.at(home), "small", found, "digits")["version"] == "2"

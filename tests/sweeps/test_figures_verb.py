@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from test_conductor import run, sweeps, told
+from commands import run, sweeps, told
 
 
 def test_the_losses_need_no_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from test_conductor import told
+from commands import sweeps as command
+from commands import told
 
 import sweeps
 from sweeps.errors import InputError, SpecError
@@ -102,18 +102,21 @@ def test_a_changed_source_is_another_key(tmp_path: Path, monkeypatch: pytest.Mon
     assert not set(after) & set(keys())
 
 
-def test_what_does_not_work_is_told_with_its_line_before_anything_is_written(tmp_path: Path) -> None:
+def test_what_does_not_work_is_told_with_its_line_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
     spec = write_parts(tmp_path, "own_wrong")
     spec["losses"] = ["cross_entropy", {"loss": "own_wrong.losses:cold", "temprature": 1}]
     path = tmp_path / "spec.yaml"
     path.write_text(yaml.safe_dump(spec, sort_keys=False))
-    command = [sys.executable, "-m", "sweeps", "run", str(path), "--executor", "inline", "--home"]
-    done = subprocess.run([*command, str(tmp_path / "home")], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 2
+    assert command("run", path, "--executor", "inline", "--home", tmp_path / "home") == 2
+    said = capsys.readouterr().err
     line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if "own_wrong.losses" in text)
-    (message,) = [text for text in done.stderr.splitlines() if "spec.yaml:" in text]
+    (message,) = [text for text in said.splitlines() if "spec.yaml:" in text]
     assert f"spec.yaml:{line}: losses[1]: own_wrong.losses:cold: does not take these parameters" in message
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in said
     assert not (tmp_path / "home" / "sweeps").exists()
 
 

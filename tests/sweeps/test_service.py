@@ -8,39 +8,62 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
+from commands import sweeps as command
 from mlflow_server import free_port
 from PIL import Image
 
 
-def sweeps(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sweeps", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd)
+@dataclass
+class Done:
+    code: int
+    out: str
+    err: str
 
 
-def test_init_describes_a_folder_and_writes_a_specification_that_plans(tmp_path: Path) -> None:
+Sweeps = Callable[..., Done]
+
+
+@pytest.fixture
+def sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sweeps:
+    """Runs a command in this process, in the test's folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> Done:
+        capsys.readouterr()
+        code = command(*arguments)
+        return Done(code, *capsys.readouterr())
+
+    return call
+
+
+def test_init_describes_a_folder_and_writes_a_specification_that_plans(
+    sweeps: Sweeps, tmp_path: Path
+) -> None:
     for label, count in {"daisy": 40, "rose": 12, "tulip": 6}.items():
         (tmp_path / "photos" / label).mkdir(parents=True)
         for index in range(count):
             Image.new("RGB", (20, 20), (index, 5 * count, 0)).save(
                 tmp_path / "photos" / label / f"{index}.png"
             )
-    done = sweeps("init", "folder:photos", "--home", "home", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "3 classes" in done.stdout
-    assert "daisy" in done.stdout
+    done = sweeps("init", "folder:photos", "--home", "home")
+    assert done.code == 0, done.err
+    assert "3 classes" in done.out
+    assert "daisy" in done.out
     text = (tmp_path / "photos.yaml").read_text()
     assert "imbalance: [natural]" in text
     assert text.count("#") > 5, "it is commented"
-    planned = sweeps("plan", "photos.yaml", "--home", "home", "--json", cwd=tmp_path)
-    assert planned.returncode == 0, planned.stderr
-    assert json.loads(planned.stdout)["trials"]["waiting"] == 22
-    again = sweeps("init", "folder:photos", "--home", "home", cwd=tmp_path)
-    assert again.returncode == 2
-    assert "--force" in again.stderr
+    planned = sweeps("plan", "photos.yaml", "--home", "home", "--json")
+    assert planned.code == 0, planned.err
+    assert json.loads(planned.out)["trials"]["waiting"] == 22
+    again = sweeps("init", "folder:photos", "--home", "home")
+    assert again.code == 2
+    assert "--force" in again.err
 
 
 @pytest.mark.parametrize(
@@ -52,41 +75,41 @@ def test_init_describes_a_folder_and_writes_a_specification_that_plans(tmp_path:
     ],
 )
 def test_a_source_that_cannot_be_used_is_refused_without_a_traceback(
-    tmp_path: Path, source: str, words: str
+    sweeps: Sweeps, tmp_path: Path, source: str, words: str
 ) -> None:
     (tmp_path / "empty").mkdir()
-    done = sweeps("init", source, "--home", "home", cwd=tmp_path)
-    assert done.returncode == 2
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    done = sweeps("init", source, "--home", "home")
+    assert done.code == 2
+    assert words in done.err
+    assert "Traceback" not in done.err
     assert not list(tmp_path.glob("*.yaml"))
 
 
-def test_the_schema_is_valid_and_names_every_block() -> None:
-    schema = json.loads(sweeps("schema").stdout)
+def test_the_schema_is_valid_and_names_every_block(sweeps: Sweeps) -> None:
+    schema = json.loads(sweeps("schema").out)
     assert {"name", "data", "losses", "study", "recipe", "resources", "validation"} <= schema[
         "properties"
     ].keys()
 
 
-def test_the_doctor_finds_the_installation_sound(tmp_path: Path) -> None:
-    done = sweeps("doctor", "--home", tmp_path / "home", "--json")
-    assert done.returncode == 0, done.stdout
-    found = {each["what"]: each for each in json.loads(done.stdout)}
+def test_the_doctor_finds_the_installation_sound(sweeps: Sweeps) -> None:
+    done = sweeps("doctor", "--home", "home", "--json")
+    assert done.code == 0, done.out
+    found = {each["what"]: each for each in json.loads(done.out)}
     assert {"python", "torch", "ray", "mlflow", "home", "memory", "processor"} <= found.keys()
     assert all(set(each) == {"state", "what", "found", "next"} for each in found.values())
 
 
-def test_the_doctor_says_what_to_do_about_a_server_that_does_not_answer(tmp_path: Path) -> None:
-    done = sweeps("doctor", "--home", tmp_path / "home", "--uri", f"http://127.0.0.1:{free_port()}")
-    assert done.returncode == 7
-    assert "PROBLEM" in done.stdout
+def test_the_doctor_says_what_to_do_about_a_server_that_does_not_answer(sweeps: Sweeps) -> None:
+    done = sweeps("doctor", "--home", "home", "--uri", f"http://127.0.0.1:{free_port()}")
+    assert done.code == 7
+    assert "PROBLEM" in done.out
 
 
 def test_the_ui_serves_on_the_loopback_alone_and_refuses_a_foreign_host(home: Path) -> None:
     port = free_port()
-    command = [sys.executable, "-m", "sweeps", "ui", "--home", str(home), "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    ui = [sys.executable, "-m", "sweeps", "ui", "--home", str(home), "--port", str(port)]
+    server = subprocess.Popen(ui, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         line = server.stdout.readline()

@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-from sweeps.cli import main
-
-
-def run(spec: Path, home: Path, *more: str) -> int:
-    before = sys.argv
-    sys.argv = ["sweeps", "run", str(spec), "--home", str(home), "--executor", "inline", *more]
-    try:
-        main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    finally:
-        sys.argv = before
-    return 0
+from commands import run
 
 
 def test_a_first_start_refuses_it_and_offline_trains_all_the_same(

@@ -1,4 +1,4 @@
-"""Commands in the process of the tests."""
+"""Commands of ours in the process of the tests: a process of their own would import for seconds."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def sweeps(*arguments: object) -> int:
 
 
 def run(spec: Path, home: Path, *more: object) -> int:
+    """``sweeps run`` with the in-process executor."""
     return sweeps("run", spec, "--home", home, "--executor", "inline", *more)
 
 

@@ -105,6 +105,7 @@ class TerminalDisplay:
         elif not self.console.is_terminal:
             shown = f"{self.metric} {100 * value:.2f} %" if value is not None else last_line(reason)
             kind = f"reused from {origin}" if origin else state
+            kind = "tried again" if state == "interrupted" and reason else kind
             kind = f"confirmation {kind}" if entry.kind == CONFIRM else kind
             self.note(f"{self.counts()} {kind}: {live.cell.name} {label} seed {entry.seed}  {shown}".rstrip())
 

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 REQUEST = "stop.json"
 POLL_SECONDS = 0.5
 CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+WAKE = signal.SIGUSR1
+"""What an executor sends to its own process, so that it looks up from an epoch."""
 
 
 def stop_sweep(home: Home, name: str, patience: float, say: Callable[[str], None]) -> bool:
@@ -84,7 +86,8 @@ def stopping_in_order(
     def stop(code: int) -> None:
         received.append(code)
         conductor.stopping = True
-        say("stopping; what is running goes on next time (again to end at once)")
+        with suppress(RuntimeError):  # The signal may have come in the middle of another line.
+            say("stopping; what is running goes on next time (again to end at once)")
         if in_main_thread:  # Elsewhere nobody takes the signal that it sends.
             executor.interrupt()
 
@@ -99,7 +102,11 @@ def stopping_in_order(
                 stop(TERMINATED)
                 return
 
-    before = {each: signal.signal(each, on_signal) for each in CODES} if in_main_thread else {}
+    def on_wake(number: int, frame: FrameType | None) -> None:
+        """Nothing: the executor is not in an epoch. Without a handler the signal would end the process."""
+
+    handlers = {**dict.fromkeys(CODES, on_signal), WAKE: on_wake} if in_main_thread else {}
+    before = {each: signal.signal(each, handler) for each, handler in handlers.items()}
     watching = threading.Thread(target=on_request, name="stop-requests", daemon=True)
     watching.start()
     try:

@@ -19,7 +19,8 @@ LONGEST_WAIT = 1.0
 def train(config: dict[str, Any]) -> None:
     """Train what ``config`` describes and report every epoch.
 
-    An error is reported too, as a last result, so that the actor stays warm for the next trial.
+    An error is reported too, as a last result, so that the actor stays warm for the next trial; and why this
+    process ends itself, where it takes too much memory.
     """
     import torch
     from ray import tune
@@ -28,14 +29,17 @@ def train(config: dict[str, Any]) -> None:
     from cefl.errors import CeflError, StorageError
     from cefl.trial import run_trial
     from sweeps.usage import with_usage
+    from sweeps.watching import MemoryLimit, bounded_memory
+
+    def last_words(reason: str) -> None:
+        tune.report({ERROR: reason, RETRY: True})
 
     torch.set_num_threads(max(1, int(config["threads"])))
+    trial, limit = TrialConfig.from_json(config["trial"]), MemoryLimit(config["memory"], config["beside"])
     try:
-        trial = TrialConfig.from_json(config["trial"])
-        rows = run_trial(
-            trial, Path(config["folder"]), warn=lambda text: tune.report({WARNING: text})
-        )  # fmt: skip
-        report_rows(with_usage(rows, trial.recipe.epochs), tune.report)
+        with bounded_memory(limit, last_words):
+            rows = run_trial(trial, Path(config["folder"]), warn=lambda text: tune.report({WARNING: text}))
+            report_rows(with_usage(rows, trial.recipe.epochs), tune.report)
     except StorageError as error:
         tune.report({BLOCKED: str(error)})
     except CeflError as error:

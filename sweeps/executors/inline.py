@@ -8,20 +8,28 @@ from functools import partial
 
 from cefl.errors import CeflError, StorageError
 from sweeps.conductor import Conductor
+from sweeps.executors.cutting import Cut, Late, Scissors
 from sweeps.live import Assignment
+from sweeps.memory import own_memory
 from sweeps.spec.model import Resources
 from sweeps.usage import with_usage
+from sweeps.watching import MemoryLimit, overdue
 
 POLL_SECONDS = 0.5  # While other sweeps train what is left.
 
 
 class InlineExecutor:
-    """Runs trials in the driver's process and thread."""
+    """Runs trials in the driver's process and thread.
+
+    A trial that hangs outside of Python, or takes all memory within an epoch, takes the driver with it.
+    """
 
     slots = 1
 
     def __init__(self, resources: Resources) -> None:
         self.threads = max(1, int(resources.cpus))  # As a worker of Ray has: the numbers are the same.
+        self.memory = MemoryLimit(resources.memory_bytes, base=own_memory())
+        self.scissors = Scissors(resources.epoch_limit)
 
     def run(self, conductor: Conductor) -> None:
         """Execute until nothing is left, or the conductor is told to stop."""
@@ -45,9 +53,16 @@ class InlineExecutor:
             rows = run_trial(
                 assignment.config, assignment.folder, warn=partial(conductor.warn, assignment.ref)
             )
-            for row in with_usage(rows, assignment.config.recipe.epochs):
+            for row in self.scissors.rows(with_usage(rows, assignment.config.recipe.epochs)):
                 if conductor.row(assignment.ref, row):
                     break
+                error = self.memory.exceeded()
+                if error is not None:
+                    break
+        except Late:
+            error = overdue(self.scissors.limit or 0.0)
+        except Cut:
+            pass  # The conductor stops: what runs goes on next time.
         except StorageError as problem:
             conductor.block(str(problem))
         except CeflError as problem:
@@ -59,4 +74,5 @@ class InlineExecutor:
         conductor.ended(assignment.ref, error, retry)
 
     def interrupt(self) -> None:
-        """Nothing to wake: the conductor is asked after every epoch."""
+        """End the epoch that is under way."""
+        self.scissors.cut()

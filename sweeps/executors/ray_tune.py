@@ -44,20 +44,32 @@ from sweeps.executors.private_ray import (  # noqa: E402
     remove_folder,
     require_token,
 )
+from sweeps.executors.watchdog import Watchdog  # noqa: E402
+from sweeps.live import Live  # noqa: E402
 from sweeps.spec.model import Resources  # noqa: E402
+from sweeps.stopping import WAKE  # noqa: E402
 from sweeps.trainable import BLOCKED, ERROR, RETRY, ROWS, WARNING, train  # noqa: E402
+from sweeps.watching import Silence  # noqa: E402
+
+# Its driver prints what a raylet says of dead workers, on standard output, which `--json` has for itself.
+setattr(ray._private.worker, "print_to_stdstream", lambda data, ignore_prefix: None)  # noqa: B010
 
 START_ATTEMPTS = 2
 ASK_AHEAD = 1000  # Far above any number of slots: `LedgerSearch` itself holds back.
 
 
 class LedgerSearch(Searcher):
-    """Hands Tune what the conductor hands out."""
+    """Hands Tune what the conductor hands out.
 
-    def __init__(self, conductor: Conductor, slots: int, threads: int) -> None:
+    Args:
+        given: What a worker is told beside its trial.
+    """
+
+    def __init__(self, conductor: Conductor, slots: int, given: dict[str, Any]) -> None:
         super().__init__(metric=ROWS, mode="max")
         self.conductor: Conductor | None = conductor
-        self.slots, self.threads = slots, threads
+        self.slots, self.given = slots, given
+        self.silence = Silence(conductor.plan.spec.resources.epoch_limit)
         self.refs: dict[str, str] = {}
         self.errors: dict[str, tuple[str, bool]] = {}
 
@@ -73,7 +85,7 @@ class LedgerSearch(Searcher):
         return {
             "trial": assignment.config.as_json(),
             "folder": str(assignment.folder),
-            "threads": self.threads,
+            **self.given,
         }
 
     def take(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -88,15 +100,33 @@ class LedgerSearch(Searcher):
         if WARNING in result:
             self._conductor.warn(ref, result[WARNING])
             return False
-        return any(self._conductor.row(ref, row) for row in json.loads(result[ROWS]))
+        rows = json.loads(result[ROWS])
+        self.silence.heard(ref, self._conductor.live[ref].cell.name, rows)
+        return any(self._conductor.row(ref, row) for row in rows)
+
+    def live(self, trial_id: str) -> Live | None:
+        """A trial of Tune's as the conductor has it, ``None`` once it has ended."""
+        return self._conductor.live.get(self.refs.get(trial_id, ""))
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the sweep is to end now."""
+        return self._conductor.stopping
+
+    def give_up(self, trial_id: str, reason: str) -> None:
+        """Note why the process of a trial is about to be ended."""
+        self.errors.setdefault(trial_id, (reason, True))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         message, retry = self.errors.pop(trial_id, (None, True))
+        ref = self.refs.pop(trial_id)
+        self.silence.over(ref)
         if error and message is None:
-            message = "the trial's process died"
-        self._conductor.ended(self.refs.pop(trial_id), message, retry)
+            live = self._conductor.live[ref]  # Told apart: the same error twice in a row is final.
+            message = f"its process died, attempt {live.entry.attempt}, last heard of at epoch {live.epoch}"
+        self._conductor.ended(ref, message, retry)
 
     @property
     def _conductor(self) -> Conductor:
@@ -142,9 +172,7 @@ class RayExecutor:
             join_ray(address)
         there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self.gpus = self._gpus(there.get("GPU", 0.0))
-        fits = int(there.get("CPU", 0.0) // resources.cpus)
-        if self.gpus:
-            fits = min(fits, int(there.get("GPU", 0.0) / self.gpus + 1e-9))
+        fits = self._fit(there)
         if fits < 1:
             self.close()
             raise EnvironmentProblem(
@@ -152,6 +180,13 @@ class RayExecutor:
                 f" {there.get('CPU', 0):g} and {there.get('GPU', 0):g}; ask for less"
             )
         self.slots = min(fits, resources.concurrent or fits)
+        nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+        self.beside = max(1, min(self.slots, max(self._fit(node.get("Resources", {})) for node in nodes)))
+
+    def _fit(self, there: dict[str, float]) -> int:
+        """How many trials run side by side with these resources."""
+        fits = int(there.get("CPU", 0.0) // self.resources.cpus)
+        return min(fits, int(there.get("GPU", 0.0) / self.gpus + 1e-9)) if self.gpus else fits
 
     def _gpus(self, there: float) -> float:
         if self.resources.gpus == "auto":
@@ -167,15 +202,19 @@ class RayExecutor:
                 time.sleep(0.5)
 
     def _phase(self, conductor: Conductor, folder: str) -> None:
-        search = LedgerSearch(conductor, self.slots, int(self.resources.cpus))
-        trainable = tune.with_resources(train, {"cpu": self.resources.cpus, "gpu": self.gpus})
+        resources = self.resources
+        given = {"threads": int(resources.cpus), "memory": resources.memory_bytes, "beside": self.beside}
+        search = LedgerSearch(conductor, self.slots, given)
+        trainable = tune.with_resources(train, {"cpu": resources.cpus, "gpu": self.gpus})
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=search, scheduler=LedgerScheduler(search), num_samples=-1,
                 max_concurrent_trials=ASK_AHEAD, reuse_actors=True,
             ),
-            run_config=tune.RunConfig(name="sweep", storage_path=folder, verbose=0),
+            run_config=tune.RunConfig(
+                name="sweep", storage_path=folder, verbose=0, callbacks=[Watchdog(search)]
+            ),
         )  # fmt: skip
         with quiet_output():
             tuner.fit()
@@ -184,7 +223,7 @@ class RayExecutor:
 
     def interrupt(self) -> None:
         """End Tune's loop, which waits for results."""
-        signal.raise_signal(signal.SIGUSR1)
+        signal.raise_signal(WAKE)
 
     def close(self) -> None:
         """End every process of a Ray of its own, and its folder; leave a cluster, which ends the trials."""
@@ -243,11 +282,11 @@ def join_ray(address: str) -> None:
 
 @contextlib.contextmanager
 def quiet_output() -> Iterator[None]:
-    """Tune's remaining notes go to the log, not to the terminal."""
+    """Tune's remaining notes are not shown, nor its tracebacks of dead processes: we tell those in a line."""
     loggers = [logging.getLogger(name) for name in ("ray", "ray.tune", "ray._private")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
-        logger.setLevel(logging.ERROR)
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 from cefl.catalog import LOSSES, PARAMETERS
 from cefl.data import SPELLINGS
 from cefl.recipes import PRESETS
+from sweeps.spec.amounts import bytes_of, checked_memory
 from sweeps.spec.block import Block, as_list
 from sweeps.spec.budget import Budget
 from sweeps.spec.losses import LossEntry, LossList
@@ -166,6 +167,23 @@ class Resources(Block):
     )
     concurrent: int | None = Field(None, ge=1, description="most trials at a time; by default what fits")
     attempts: int = Field(3, ge=1, description="how often a trial may start before its failure counts")
+    epoch_limit: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="seconds that an epoch may take before its trial is ended and tried again; by default 30"
+        " times the longest of its cell, and at least 10 minutes",
+    )
+    memory: Annotated[int | str, BeforeValidator(checked_memory)] | None = Field(
+        None,
+        description="most memory of a trial's process, such as 4GiB; by default its share of the machine's,"
+        " where that has less than 5% left",
+    )
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The limit in bytes."""
+        return None if self.memory is None else bytes_of(self.memory)
 
 
 class Select(Block):

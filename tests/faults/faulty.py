@@ -27,20 +27,32 @@ class Faulty(nn.Module):
 
     def __init__(self, which=0.0):
         super().__init__()
-        self.path, self.broken = Path(__file__).with_name(f"fault-{which:g}.json"), False
-
-    def forward(self, logits, targets):
-        return cross_entropy(logits, targets) * (float("nan") if self.broken else 1.0)
+        self.path = Path(__file__).with_name(f"fault-{which:g}.json")
+        self.value, self.leaked, self.epoch = 1.0, [], None
 
     def set_epoch(self, epoch):
+        self.epoch = epoch
+
+    def forward(self, logits, targets):
+        if self.epoch is not None and len(targets) > 4:  # Not where the loss is only tried out.
+            epoch, self.epoch = self.epoch, None
+            self.begin(epoch)
+        return cross_entropy(logits, targets) * self.value
+
+    def begin(self, epoch):
         if not self.path.exists():
             return
         fault = json.loads(self.path.read_text())
         if epoch < fault["epoch"] or fault["times"] == 0:
             return
+        if fault["do"] == "slow":
+            time.sleep(0.1)
+            return
         self.path.write_text(json.dumps({**fault, "times": fault["times"] - 1}))
         if fault["do"] == "raise":
             raise RuntimeError("the loss is out of order")
+        if fault["do"] == "exhaust":
+            torch.empty(2**50)
         if fault["do"] == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         if fault["do"] == "hang":
@@ -48,7 +60,9 @@ class Faulty(nn.Module):
         if fault["do"] == "grow":
             self.ballast = [torch.ones(2**20) for _ in range(400)]  # 1.6 GB, touched.
             time.sleep(600)
-        self.broken = fault["do"] == "nan"
+        if fault["do"] == "leak":
+            self.leaked += [torch.ones(2**20) for _ in range(100)]  # 400 MB an epoch.
+        self.value = float(fault["do"]) if fault["do"] in ("nan", "inf") else 1.0
 '''
 ALWAYS = 1_000_000
 
@@ -74,6 +88,9 @@ recipe: {{preset: digits, epochs: {epochs}, batch_size: 16, precision: float32}}
 
 
 def fault(folder: Path, which: int, do: str, epoch: int = 2, times: int = ALWAYS) -> None:
-    """Let a loss raise, be killed, hang, grow or give nan, so many times, from an epoch (from 0) on."""
+    """Let a loss do something so many times, from an epoch (from 0) on.
+
+    raise, exhaust (ask for more memory than there is), kill, hang, grow, leak, slow (0.1 s more), nan, inf.
+    """
     text = json.dumps({"do": do, "epoch": epoch, "times": times})
     (folder / f"fault-{which}.json").write_text(text)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
+from faulty import fault, write_spec
 from forked import ended, run_inline, start, until
+from inspecting import assert_whole, histories
 
 from sweeps.home import Home, write_json
 from sweeps.snapshot import read_ledger
@@ -90,3 +94,27 @@ def test_a_second_signal_ends_the_process_at_once(home: Path, log: Path, running
     os.kill(pid(running), signal.SIGINT)
     assert ended(running, 20) in (130, -signal.SIGINT), "unless it was quicker in order"
     assert read_state(Home(home), "small").state == "interrupted"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, None])
+def test_an_epoch_that_would_take_minutes_is_cut_short_and_trained_again(
+    number: signal.Signals | None, tmp_path: Path, home: Path, log: Path
+) -> None:
+    spec = write_spec(tmp_path)
+    fault(tmp_path, 1, "hang", times=1)
+    driver = run_inline(log, spec, home)
+    until(lambda: json.loads((tmp_path / "fault-1.json").read_text())["times"] == 0, driver, log)
+    begin = time.monotonic()
+    if number is None:
+        assert ended(start(tmp_path / "said.txt", "stop", "faulty", "--home", home)) == 0
+    else:
+        os.kill(pid(driver), number)
+    assert ended(driver, 30) == (130 if number == signal.SIGINT else 143)
+    assert time.monotonic() - begin < 15
+    assert any(
+        line.startswith("go on") and line.endswith(f"sweeps run {spec} --home {home}")
+        for line in log.read_text().splitlines()
+    ), "it says what goes on"
+    assert ended(run_inline(log, spec, home)) == 0, log.read_text()
+    assert_whole(home, "faulty")
+    assert sorted(len(rows) for rows in histories(home).values()) == [4, 4]

@@ -101,6 +101,11 @@ def test_every_problem_is_told_at_once_with_line_and_path() -> None:
             "study: {losses: [cefl], asks: 1, gamma: [3, 1]}",
             "`low < high` must hold, but got (low=3, high=1)",
         ),
+        (
+            "resources: {memory: 4 apples}",
+            "resources.memory: must be a number of bytes, or one of MB, GB, MiB or GiB, but got '4 apples'",
+        ),
+        ("resources: {epoch_limit: 0}", "resources.epoch_limit: must be > 0, but got 0"),
         ("tracking: {keep: some}", "'some' is not one of best, all, none"),
     ],
 )

@@ -1,0 +1,94 @@
+"""Drivers that are killed on a Ray that stands by itself, and a node that is lost: all goes on as it was."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from faulty import fault, write_spec
+from forked import ended, run_inline, start, until
+from inspecting import assert_whole, histories, ledger
+from standing import StandingRay, standing_ray
+
+pytestmark = pytest.mark.fuller  # A Ray that stands by itself.
+
+EPOCHS, SLOW = 40, (1, 2, 3)
+ORPHANED_SECONDS = 20.0
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandingRay]:
+    with standing_ray(tmp_path_factory.mktemp("ray"), cpus=2) as ray:
+        yield ray
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> tuple[Path, Path]:
+    """A specification of four trials of some seconds each, and a home in which nothing was killed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    shutil.copytree(empty, folder / "home")
+    spec = write_spec(folder, SLOW, EPOCHS, "resources: {gpus: 0}")
+    assert ended(run_inline(folder / "log.txt", spec, folder / "home")) == 0, (folder / "log.txt").read_text()
+    for which in SLOW:
+        fault(folder, which, "slow", epoch=0)
+    return spec, folder / "home"
+
+
+def epochs(home: Path) -> int:
+    """How many rows there are."""
+    return sum(path.read_bytes().count(b"\n") for path in (home / "trials").glob("*/history.jsonl"))
+
+
+def gone(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that are still alive after so long."""
+    return psutil.wait_procs(processes, timeout=seconds)[1]
+
+
+def test_kills_of_a_driver_on_a_standing_ray_change_nothing_and_leave_no_orphan(
+    undisturbed: tuple[Path, Path], standing: StandingRay, home: Path, log: Path, long: bool
+) -> None:
+    spec, whole = undisturbed
+    draw = random.Random(3)
+    for _ in range(4 if long else 1):
+        wanted = epochs(home) + draw.randrange(5, 30)
+        driver = start(log, "run", spec, "--home", home, before=standing.joining)
+        until(lambda wanted=wanted: epochs(home) >= wanted, driver, log, seconds=120)
+        orphans = standing.workers()
+        assert orphans
+        assert driver.pid is not None
+        os.kill(driver.pid, signal.SIGKILL)
+        ended(driver)
+        if draw.random() < 0.5:  # Otherwise the next driver comes while they still train.
+            assert not gone(orphans, ORPHANED_SECONDS), "a worker without a driver trains on"
+    assert ended(start(log, "run", spec, "--home", home, before=standing.joining), 240) == 0, log.read_text()
+    assert not gone(orphans, ORPHANED_SECONDS), "a worker without a driver trains on"
+    assert_whole(home, "faulty")
+    assert histories(home) == histories(whole), "the same to the last bit"
+    attempts = {row.attrs["attempt"] for row in ledger(home, "faulty")}
+    assert attempts == {1}, "the death of a driver is no attempt"
+
+
+def test_the_trials_of_a_node_that_is_lost_go_on_elsewhere_from_their_checkpoints(
+    undisturbed: tuple[Path, Path], standing: StandingRay, home: Path, log: Path
+) -> None:
+    spec, whole = undisturbed
+    node = standing.add(cpus=2)
+    driver = start(log, "run", spec, "--home", home, before=standing.joining)
+    until(lambda: bool(standing.workers(node)) and epochs(home) >= EPOCHS // 2, driver, log, seconds=120)
+    lost = len(standing.workers(node))
+    time.sleep(1)
+    standing.kill(node)
+    assert ended(driver, 240) == 0, log.read_text()
+    found = assert_whole(home, "faulty")
+    assert histories(home) == histories(whole), "the same to the last bit"
+    attempts = [row.attrs["attempt"] for row in ledger(home, "faulty")]
+    assert 1 <= attempts.count(2) <= lost
+    assert max(attempts) == 2
+    assert sum(run["tags"].get("sweep.attempt") == "2" for run in found.values()) == attempts.count(2)

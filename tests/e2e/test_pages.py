@@ -1,14 +1,21 @@
-"""What people see in a browser: a sweep's runs in MLflow, its studies in optuna-dashboard."""
+"""``sweeps ui``: runs in MLflow, studies in optuna-dashboard, shown in a browser and to nobody elsewhere."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
-from browser import chromium, visit
+from browser import visit
+from commands import run
+from listening import listening
 from mlflow_server import free_port
 from small_data import SMALL, write_stripes
 
@@ -17,30 +24,54 @@ from trackers.connection import connect
 WIDE = "--window-size=2400,1400"  # MLflow draws the columns that are in sight.
 
 
+@dataclass(frozen=True)
+class Served:
+    """The home of a small sweep, the addresses that `sweeps ui` prints, and its process."""
+
+    home: Path
+    addresses: tuple[str, str, str]
+    process: psutil.Process
+
+
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[str]]]:
-    """The home of a small sweep, and the addresses that `sweeps ui` prints."""
-    chromium()
+def served(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("pages")
     write_stripes(folder / "stripes.npz")
-    (folder / "small.yaml").write_text(SMALL.replace("gamma: [1, 2]", "gamma: [1, 2.5]"))
-    home, python = folder / "home", [sys.executable, "-m", "sweeps"]
-    run = [*python, "run", str(folder / "small.yaml"), "--home", str(home), "--executor", "inline"]
-    subprocess.run(run, check=True, capture_output=True, timeout=240)
-    command = [*python, "ui", "small", "--home", str(home), "--port", str(free_port())]
+    spec, home = folder / "small.yaml", shutil.copytree(empty, folder / "home")
+    spec.write_text(SMALL.replace("gamma: [1, 2]", "gamma: [1, 2.5]"))
+    assert run(spec, home) == 0
+    command = [sys.executable, "-m", "sweeps", "ui", "small", "--home", str(home), "--port", str(free_port())]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    family = [psutil.Process(server.pid)]
     try:
         assert server.stdout is not None
         lines = [server.stdout.readline() for _ in range(4)]
-        yield home, [line.rpartition(" ")[2].strip() for line in lines[:3]]
+        runs, arms, studies = (line.rpartition(" ")[2].strip() for line in lines[:3])
+        yield Served(home, (runs, arms, studies), family[0])
+        family += family[0].children(recursive=True)
     finally:
         server.terminate()
         server.communicate(timeout=60)
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert not alive, "no process is left"
 
 
-def test_mlflow_shows_what_is_compared(pages: tuple[Path, list[str]], tmp_path: Path) -> None:
-    home, (runs, _, _) = pages
-    shown = visit(runs, tmp_path / "browser", WIDE)
+def test_it_serves_on_the_loopback_alone_and_refuses_a_foreign_host(served: Served) -> None:
+    server = served.addresses[0].partition("#")[0].rstrip("/")
+    assert server.startswith("http://127.0.0.1:")
+    address = f"{server}/api/2.0/mlflow/experiments/search?max_results=1"
+    with urllib.request.urlopen(address, timeout=20) as answer:
+        assert answer.status == 200
+    foreign = urllib.request.Request(address, headers={"Host": "evil.example"})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(foreign, timeout=20)
+    assert refused.value.code == 403
+    refused.value.close()
+    assert listening(served.process.pid).keys() == {"127.0.0.1"}
+
+
+def test_mlflow_shows_what_is_compared(served: Served, tmp_path: Path) -> None:
+    shown = visit(served.addresses[0], tmp_path / "browser", WIDE)
     for text in (
         "val/balanced_accuracy",
         "test/balanced_accuracy",
@@ -50,17 +81,17 @@ def test_mlflow_shows_what_is_compared(pages: tuple[Path, list[str]], tmp_path: 
     ):
         assert text in shown.document
     assert not shown.requests, "nothing is asked of another host"
-    experiment = connect(f"sqlite:///{home / 'mlflow.db'}").get_experiment_by_name("small")
+    experiment = connect(f"sqlite:///{served.home / 'mlflow.db'}").get_experiment_by_name("small")
     assert experiment is not None
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
 
 
-def test_mlflow_averages_over_the_seeds_of_an_arm(pages: tuple[Path, list[str]], tmp_path: Path) -> None:
-    shown = visit(pages[1][1], tmp_path / "browser", WIDE)
+def test_mlflow_averages_over_the_seeds_of_an_arm(served: Served, tmp_path: Path) -> None:
+    shown = visit(served.addresses[1], tmp_path / "browser", WIDE)
     assert "Group: stripes-rho4-resnet8 cefl(gamma=1)" in shown.document
 
 
-def test_the_dashboard_shows_the_studies(pages: tuple[Path, list[str]], tmp_path: Path) -> None:
-    shown = visit(pages[1][2], tmp_path / "browser")
+def test_the_dashboard_shows_the_studies(served: Served, tmp_path: Path) -> None:
+    shown = visit(served.addresses[2], tmp_path / "browser")
     assert "small/stripes-rho4-resnet8/cefl" in shown.document
     assert not shown.requests

@@ -98,7 +98,7 @@ def in_mlflow(home: Home, plan: Plan, rows: Mapping[str, LedgerRow], ended: bool
 
     Trials of cells that were taken out of the specification are not looked at.
     """
-    uri, file = plan.spec.tracking.uri, sqlite_file(home.mlflow_uri)
+    uri, file = home.tracked_at(plan.spec.tracking.uri), sqlite_file(home.mlflow_uri)
     there = uri is not None or (file is not None and file.exists())  # To look at it would make it.
     runs = runs_seen(uri or home.mlflow_uri, plan.name) if there else {}
     cells = {cell.name for cell in plan.cells}

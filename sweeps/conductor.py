@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from filelock import FileLock
-
 from sweeps.budget import account_of, is_charged
 from sweeps.cells import CONFIRM, Cell
 from sweeps.entries import Entry, entry_of, next_attempt
 from sweeps.history import History, is_finite, read_result, score, write_result
-from sweeps.home import Home
+from sweeps.home import Home, Lease
+from sweeps.keeping import forget_checkpoints, stored_trial
 from sweeps.ledger import Ledger
 from sweeps.live import DIVERGED, Assignment, Live, Watcher, config_of
 from sweeps.plan import Plan, PlannedTrial
@@ -241,7 +240,7 @@ class Conductor:
             self.interrupted.append((entry, search.cell))
         return assignment
 
-    def _execute(self, entry: Entry, cell: Cell, lease: FileLock | None = None) -> Assignment | None:
+    def _execute(self, entry: Entry, cell: Cell, lease: Lease | None = None) -> Assignment | None:
         """Make a started trial live; ``None`` while another sweep trains its key."""
         if not entry.fresh and lease is None:
             lease = self.home.lease(entry.key)
@@ -253,7 +252,7 @@ class Conductor:
         self.live[entry.ref] = live
         for watcher in self.watchers:
             watcher.started(live)
-        return Assignment(entry.ref, config, folder)
+        return Assignment(entry.ref, config, folder, stored_trial(self.home, folder))
 
     def _reuse(self, entry: Entry, cell: Cell) -> None:
         """A trial that another sweep of this home has trained stands in this one too."""
@@ -371,7 +370,5 @@ class Conductor:
         for watcher in self.watchers:
             watcher.ended(live, state, reason, origin)
 
-    @staticmethod
-    def _forget_checkpoints(live: Live) -> None:
-        for path in live.history.path.parent.glob("checkpoint-*.pt"):
-            path.unlink(missing_ok=True)
+    def _forget_checkpoints(self, live: Live) -> None:
+        forget_checkpoints(self.home, live.history.path.parent)

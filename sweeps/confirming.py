@@ -13,6 +13,7 @@ from cefl.data import Folds, validation_rule
 from sweeps.cells import CONFIRM
 from sweeps.errors import InputError
 from sweeps.home import Home
+from sweeps.keeping import PREDICTIONS, kept
 from sweeps.plan import Plan, study_name
 from sweeps.protocol import (
     Arm,
@@ -34,8 +35,6 @@ from trackers.table import TrialResult
 
 if TYPE_CHECKING:
     from sweeps.ledger import Ledger
-
-PREDICTIONS = "predictions.npz"
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,10 @@ def under_way(home: Home, plan: Plan, trials: Sequence[TrialResult]) -> dict[str
 def test_predictions(home: Home, key: str) -> Predictions | None:
     """What a trial said of the test images; ``None`` where that cannot be read."""
     try:
-        with np.load(home.trial(key) / PREDICTIONS, allow_pickle=False) as arrays:
+        path = kept(home, home.trial(key), PREDICTIONS)
+        if path is None:
+            return None
+        with np.load(path, allow_pickle=False) as arrays:
             return Predictions(arrays["test_targets"], arrays["test_predictions"])
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return None

@@ -1,4 +1,6 @@
-"""optuna-dashboard on the studies of a home:   python -m sweeps.dashboard URL PORT
+"""optuna-dashboard on the studies of a home:   SWEEPS_STUDIES_URL=URL python -m sweeps.dashboard PORT
+
+The address may hold a password, which everybody on this machine could read among the arguments.
 
 To look at, not to change: the ledger has one writer, the driver, so everything but reading is refused. So is
 a request by another name than this machine's, which a page elsewhere could send through a browser.
@@ -6,12 +8,14 @@ a request by another name than this machine's, which a page elsewhere could send
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+STUDIES = "SWEEPS_STUDIES_URL"
 HOST = "127.0.0.1"
 READING = ("GET", "HEAD", "OPTIONS")
 
@@ -67,4 +71,4 @@ def main(url: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(os.environ[STUDIES], int(sys.argv[1]))

@@ -18,7 +18,8 @@ SCARCE_DISK_GB, SCARCE_MEMORY_GB = 2.0, 2.0
 
 def examine(home: Home, uri: str | None = None) -> list[dict[str, str]]:
     """Findings as ``state`` (ok, note, problem), ``what``, ``found`` and ``next``."""
-    return [python(), *packages(), *devices(), *machine(), *folder(home), *stores(home), *tracking(home, uri)]
+    here = [python(), *packages(), *devices(), *machine(), *folder(home)]
+    return [*here, *ledger(home), *stores(home), *tracking(home, uri)]
 
 
 def finding(what: str, found: str, state: str = "ok", todo: str = "") -> dict[str, str]:
@@ -111,6 +112,20 @@ def folder(home: Home) -> list[dict[str, str]]:
     ]
 
 
+def ledger(home: Home) -> list[dict[str, str]]:
+    """Whether a ledger that is not a file answers."""
+    from sweeps.snapshot import read_ledger
+    from trackers.connection import masked
+
+    if home.ledger is None:
+        return []
+    try:
+        count = len({row.study.partition("/")[0] for row in read_ledger(home.optuna_url, None, ("key",))})
+    except SweepError as error:
+        return [finding("ledger", masked(home.ledger), "problem", str(error))]
+    return [finding("ledger", f"{masked(home.ledger)}, {count} sweeps of all homes")]
+
+
 def stores(home: Home) -> list[dict[str, str]]:
     """Ledger and sweeps of the home; a sweep that says running without a driver was interrupted."""
     from sweeps.state import read_state
@@ -166,7 +181,7 @@ def tracking(home: Home, uri: str | None) -> list[dict[str, str]]:
     from trackers.connection import check, masked
     from trackers.errors import TrackingError
 
-    target = uri or (home.mlflow_uri if (home.root / "mlflow.db").exists() else None)
+    target = uri or home.tracking or (home.mlflow_uri if (home.root / "mlflow.db").exists() else None)
     if target is None:
         return [finding("tracking", "no database yet", "ok", "the first sweep makes it")]
     try:

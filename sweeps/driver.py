@@ -8,10 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import DBAPIError
+
 from cefl import data
 from cefl.errors import CeflError
 from sweeps.conductor import Conductor
 from sweeps.confirming import Asked, begin, check_ready, kept_weights, note_looks
+from sweeps.database_locks import unavailable
 from sweeps.disk import MindingConductor, minding_disk, trouble
 from sweeps.errors import (
     DONE,
@@ -24,7 +28,8 @@ from sweeps.errors import (
     InputError,
 )
 from sweeps.home import Home
-from sweeps.ledger import Ledger
+from sweeps.keeping import WEIGHTS, discard, holding, publish
+from sweeps.ledger import Ledger, check_owner
 from sweeps.live import Watcher
 from sweeps.own_parts import check_parts
 from sweeps.plan import Plan, build_plan
@@ -34,7 +39,7 @@ from sweeps.spec import LoadedSpec
 from sweeps.state import Clock, check_comparable, extend, extended, read_state, write_spec
 from sweeps.stopping import is_requested, stopping_in_order
 from sweeps.telling import Telling
-from sweeps.tracking import WEIGHTS, Tracking, check_tracking
+from sweeps.tracking import Tracking, check_tracking
 
 TRACKING_PATIENCE_SECONDS, OFFLINE_PATIENCE_SECONDS = 60.0, 3.0
 INTERRUPTED_PATIENCE_SECONDS, FULL_DISK_PATIENCE_SECONDS = 5.0, 0.5
@@ -117,6 +122,7 @@ def drive(loaded: LoadedSpec, home: Home, options: Options, display: Display) ->
     check_selection(plan)
     check_parts(plan, loaded)
     with home.driving(name, display.note), ExitStack() as opened:
+        check_owner(home, name)
         check_comparable(home, plan)
         plan = extended(home, plan) if options.asks is None else extend(home, plan, options.asks)
         plan = with_confirmation(home, plan)
@@ -125,6 +131,8 @@ def drive(loaded: LoadedSpec, home: Home, options: Options, display: Display) ->
         verify_data(plan)
         if first and not options.offline:
             check_tracking(plan, home)
+        for dataset in publish(home, plan):
+            display.note(f"sent {dataset} to {home.storage}")
         rungs = {search.study: search.rungs for search in plan.searches}
         ledger = opened.enter_context(closing(Ledger(home, name, rungs)))
         tracking = Tracking(plan, home, ledger)
@@ -159,6 +167,10 @@ def drive(loaded: LoadedSpec, home: Home, options: Options, display: Display) ->
             state, code = "interrupted", INTERRUPTED
             raise
         except Exception as error:
+            if home.ledger is not None and isinstance(error, StorageInternalError | DBAPIError):
+                state = "interrupted"
+                tracking.finish(state, [], OFFLINE_PATIENCE_SECONDS)
+                raise unavailable(home.ledger, error.__cause__ or error) from None
             if trouble(error, home) is not None:
                 state = "interrupted"
                 with suppress(OSError):
@@ -291,16 +303,18 @@ def finish_weights(plan: Plan, home: Home, conductor: Conductor, tracking: Track
     """
     if plan.spec.tracking.keep != "best" or conductor.stopping:
         return
+    there = holding(home, WEIGHTS)
     keep, now = kept_weights(home, plan), {live.entry.ref: live for live in conductor.trained}
     for entry, cell, row in tracking.tracked():
         if row.state != "complete" or "origin" in row.attrs:
             continue
-        weights = home.trial(entry.key, entry.fresh) / WEIGHTS
+        folder = home.trial(entry.key, entry.fresh)
         if entry.key not in keep:
-            weights.unlink(missing_ok=True)
+            if folder.name in there:
+                discard(home, folder, WEIGHTS)
         elif entry.ref in now:
             tracking.add_weights(now[entry.ref])
-        elif weights.exists():  # Trained by a driver that did not come to its end.
+        elif folder.name in there:  # Trained by a driver that did not come to its end.
             tracking.tell(entry, cell, row, weights=True)
 
 

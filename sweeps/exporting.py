@@ -16,6 +16,7 @@ from sweeps.confirming import answers, test_predictions
 from sweeps.errors import EnvironmentProblem, InputError
 from sweeps.history import read_result
 from sweeps.home import Home, write_json, write_text
+from sweeps.keeping import WEIGHTS, holding, kept
 from sweeps.model_card import Card, model_card
 from sweeps.plan import Plan
 from sweeps.repeating import EXPECTED, expected_of
@@ -25,7 +26,7 @@ from trackers.compare import BestArm, arm_key
 from trackers.confirmation import Confirmation
 from trackers.table import TrialResult
 
-WEIGHTS, BEST, CARD = "weights.safetensors", "best.yaml", "README.md"
+BEST, CARD = "best.yaml", "README.md"
 
 
 @dataclass(frozen=True)
@@ -131,18 +132,19 @@ def chosen_trial(
     Raises:
         InputError: If there are none.
     """
-    kept = [
+    there = holding(home, WEIGHTS)
+    weighted = [
         trial
         for trial in members(trials, answer)
-        if (home.trial(trial.key) / WEIGHTS).exists() and seed in (None, trial.seed)
+        if home.trial(trial.key).name in there and seed in (None, trial.seed)
     ]
-    if not kept:
+    if not weighted:
         which = "" if seed is None else f" of seed {seed}"
         raise InputError(
             f"{arm_of(answer).arm}: no weights{which} were kept; say `tracking: {{keep: best}}` in the"
             " specification and run it with --fresh, or in another home"
         )
-    return max(kept, key=lambda trial: (trial.score or 0.0, -trial.seed))
+    return max(weighted, key=lambda trial: (trial.score or 0.0, -trial.seed))
 
 
 def write_all(
@@ -155,7 +157,10 @@ def write_all(
     source = home.trial(trial.key)
     result = read_result(source) or {}
     config = TrialConfig.from_json(result["config"])
-    write_model(folder, config, source / WEIGHTS)
+    weights = kept(home, source, WEIGHTS)
+    if weights is None:
+        raise EnvironmentProblem(f"{source / WEIGHTS}: was there a moment ago, and is gone")
+    write_model(folder, config, weights)
     write_text(folder / BEST, best_spec(plan, [answer]))
     write_json(folder / EXPECTED, expected_of(home, members(trials, answer)))
     card = Card(plan, cell, config, trial, answer, result["final"], test_predictions(home, trial.key))
@@ -183,7 +188,7 @@ def registered(home: Home, name: str, found: Export, model: str) -> dict[str, st
         "loss": found.trial.arm, "confirmed": str(isinstance(found.answer, Confirmation)).lower(),
     }  # fmt: skip
     version, uri = register(
-        plan.spec.tracking.uri or home.mlflow_uri,
+        home.tracked_at(plan.spec.tracking.uri) or home.mlflow_uri,
         model,
         found.trial.run_id,
         found.folder,

@@ -12,9 +12,11 @@ from sweeps.confirming import kept_weights
 from sweeps.data_sets import caches, users
 from sweeps.errors import AlreadyRunning, InputError, SweepError
 from sweeps.home import Home, described
+from sweeps.keeping import CHECKPOINTS as PREFIX
+from sweeps.keeping import WEIGHTS, store_of, trials_of
 from sweeps.snapshot import LedgerRow, read_ledger
 from sweeps.state import read_state, stored_plan
-from sweeps.tracking import WEIGHTS
+from trackers.connection import masked
 
 CHECKPOINTS, LEFT_OVERS = "checkpoint-*.pt", ".*.tmp"
 
@@ -27,16 +29,23 @@ class Garbage:
         kind: ``trial``, ``checkpoint``, ``weights`` or ``data``.
         why: Why nothing needs it.
         size: In bytes.
+        stored: Its name in the storage, where it is there.
     """
 
     kind: str
     path: Path
     why: str
     size: int
+    stored: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """With stable keys."""
-        return {"kind": self.kind, "path": str(self.path), "why": self.why, "bytes": self.size}
+        return {"kind": self.kind, "path": self.shown, "why": self.why, "bytes": self.size}
+
+    @property
+    def shown(self) -> str:
+        """Where it is."""
+        return str(self.path) if self.stored is None else f"storage: {self.stored}"
 
 
 def find_garbage(home: Home) -> list[Garbage]:
@@ -49,8 +58,10 @@ def find_garbage(home: Home) -> list[Garbage]:
     states: dict[str, set[str]] = {}
     for row in rows:
         states.setdefault(home.trial(row.attrs["key"], row.attrs.get("fresh", 0)).name, set()).add(row.state)
-    found = [*in_trials(home, states), *spare_weights(home, rows), *spare_data(home)]
-    return sorted(found, key=lambda each: (each.kind, str(each.path)))
+    spare = spare_weights(home, rows)
+    found = [*in_trials(home, states), *weights_of(home, spare), *spare_data(home)]
+    found += in_storage(home, states, spare)
+    return sorted(found, key=lambda each: (each.kind, each.shown))
 
 
 def started(home: Home) -> list[LedgerRow]:
@@ -60,10 +71,14 @@ def started(home: Home) -> list[LedgerRow]:
         InputError: If there are trials but no ledger.
     """
     rows = [row for row in read_ledger(home.optuna_url, None) if "key" in row.attrs]
+    if home.ledger is not None:  # Other homes have sweeps there, too.
+        mine = set(home.sweeps())
+        rows = [row for row in rows if row.study.partition("/")[0] in mine]
     if not rows and any((home.root / "trials").glob("*/*")):
         raise InputError(
-            f"{home.root}: it has trials, but its ledger (optuna.db) is empty or lost; bring it back from a"
-            " backup, or run the specification again, which takes in the listed trials that are complete"
+            f"{home.root}: it has trials, but its ledger ({masked(home.optuna_url)}) is empty or lost;"
+            " bring it back from a backup, or run the specification again, which takes in the listed trials"
+            " that are complete"
         )
     return rows
 
@@ -92,8 +107,29 @@ def in_trials(home: Home, states: dict[str, set[str]]) -> Iterator[Garbage]:
                 yield Garbage("checkpoint", path, "its trial has ended", size_of(path))
 
 
-def spare_weights(home: Home, rows: list[LedgerRow]) -> Iterator[Garbage]:
-    """Weights of trials that are the best of no cell of a sweep that keeps the best."""
+def in_storage(home: Home, states: dict[str, set[str]], spare: set[str]) -> Iterator[Garbage]:
+    """Likewise in the storage of a home, whose data caches other homes may use."""
+    store = store_of(home)
+    for name, size in store.sizes(trials_of(home)).items() if store else ():
+        folder, _, file = name.rpartition("/")
+        place, path = f"{trials_of(home)}/{name}", home.root / "trials" / name
+        if folder not in states:
+            yield Garbage("trial", path, "no sweep has this trial", size, place)
+        elif file.startswith(PREFIX) and "running" not in states[folder]:
+            yield Garbage("checkpoint", path, "its trial has ended", size, place)
+        elif file == WEIGHTS and folder in spare:
+            yield Garbage("weights", path, "not the best of its cell", size, place)
+
+
+def weights_of(home: Home, keys: set[str]) -> Iterator[Garbage]:
+    """Weights of trials."""
+    for path in (home.trial(key) / WEIGHTS for key in sorted(keys)):
+        if path.exists():
+            yield Garbage("weights", path, "not the best of its cell", size_of(path))
+
+
+def spare_weights(home: Home, rows: list[LedgerRow]) -> set[str]:
+    """Keys of the trials that are the best of no cell of a sweep that keeps the best."""
     wanted: set[str] = set()
     for name in home.sweeps():
         mine = {row.attrs["key"] for row in rows if row.study.partition("/")[0] == name}
@@ -106,10 +142,7 @@ def spare_weights(home: Home, rows: list[LedgerRow]) -> Iterator[Garbage]:
         else:
             wanted |= kept_weights(home, plan)
     known = {row.attrs["key"] for row in rows if row.state != "running"}
-    for key in sorted(known - wanted):
-        path = home.trial(key) / WEIGHTS
-        if path.exists():
-            yield Garbage("weights", path, "not the best of its cell", size_of(path))
+    return known - wanted
 
 
 def spare_data(home: Home) -> Iterator[Garbage]:
@@ -130,8 +163,11 @@ def remove(home: Home, garbage: list[Garbage]) -> None:
         driver = home.driver(path.stem)
         if driver is not None:
             raise AlreadyRunning(f"sweep {path.stem} is {described(driver)}; wait for it, then: sweeps gc")
+    store = store_of(home)
     for each in garbage:
-        if each.path.is_dir():
+        if store is not None and each.stored is not None:
+            store.remove(each.stored)
+        elif each.path.is_dir():
             shutil.rmtree(each.path)
         else:
             each.path.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """The home: one folder that holds everything of an installation.
 
+home.json                           its identity, and where ledger and storage are if not here
 optuna.db, mlflow.db, artifacts/    the stores
 data/                               the data caches
 trials/<key>/                       history.jsonl, result.json, checkpoints, weights
@@ -14,14 +15,26 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
+from sweeps.addresses import (
+    REMEMBERED,
+    TRACKING,
+    folder_for,
+    from_environment,
+    is_url,
+    ledger_address,
+    storage_address,
+    without_password,
+    without_user,
+)
 from sweeps.errors import AlreadyRunning, EnvironmentProblem
 from sweeps.heartbeat import beating, is_beating, is_elsewhere, this_host
 
@@ -32,24 +45,62 @@ LEAST_FREE = 16 * 2**20
 LOOKED_AT_SECONDS = 0.2  # Who only looks whether a lock is held holds it for a moment.
 
 
+class Lease(Protocol):
+    """The right to train a key; it goes with its process."""
+
+    def release(self) -> object: ...
+
+
 @dataclass(frozen=True)
 class Home:
-    """Paths below the root, which is absolute: workers run in folders of their own."""
+    """Paths below the root, which is absolute: workers run in folders of their own.
+
+    Attributes:
+        ledger: Address of a PostgreSQL database, ``None`` for a file in the home.
+        storage: Address that driver and workers of a cluster reach alike, ``None`` for the home itself.
+        tracking: Address of an MLflow server, where the specification has none; ``None``: a file in the home.
+    """
 
     root: Path
+    ledger: str | None = field(default=None, repr=False)
+    storage: str | None = None
+    tracking: str | None = field(default=None, repr=False)
 
     @classmethod
     def at(cls, path: str | Path | None) -> Home:
-        """The home at ``path``, or where SWEEPS_HOME says, or ``./runs``."""
-        return cls(Path(path or os.environ.get(VARIABLE) or DEFAULT).expanduser().resolve())
+        """The home at ``path``, or where SWEEPS_HOME says, or ``./runs``; of an address, this machine's part.
+
+        Raises:
+            InputError: If the environment has another ledger or storage for it than it was made with.
+        """
+        given = str(path or os.environ.get(VARIABLE) or DEFAULT)
+        address = given if is_url(given) else None
+        root = Path(folder_for(given) if address else given).expanduser().resolve()
+        remembered = read_json(root / REMEMBERED) or {}
+        ledger, storage = ledger_address(root, remembered), storage_address(root, address, remembered)
+        return cls(root, ledger, storage, from_environment(TRACKING) or remembered.get("tracking"))
 
     @property
     def optuna_url(self) -> str:
-        return f"sqlite:///{self.root / 'optuna.db'}"
+        return self.ledger or f"sqlite:///{self.root / 'optuna.db'}"
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether there is a ledger to look at; that of a file is made by the first sweep."""
+        return self.ledger is not None or (self.root / "optuna.db").exists()
+
+    @property
+    def id(self) -> str:
+        """What tells homes apart that share a database or a storage; given by `create`."""
+        return str((read_json(self.root / REMEMBERED) or {}).get("id", ""))
 
     @property
     def mlflow_uri(self) -> str:
         return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    def tracked_at(self, uri: str | None) -> str | None:
+        """Where MLflow has a sweep whose specification says ``uri``; ``None``: at `mlflow_uri`."""
+        return uri or self.tracking
 
     @property
     def artifacts(self) -> Path:
@@ -80,6 +131,7 @@ class Home:
                 probe.write(b"\0" * 4096)
                 probe.flush()
                 os.fsync(probe.fileno())
+            self._remember()
         except OSError as error:
             reason = error.strerror or str(error)
             raise EnvironmentProblem(
@@ -92,10 +144,28 @@ class Home:
                 f" {free / 1e6:.1f}; make room, or choose another with --home or {VARIABLE}"
             )
 
+    def _remember(self) -> None:
+        """Note who this home is and where its ledger and storage are, without a password."""
+        with FileLock(self.root / "locks" / "home.lock"):
+            before = read_json(self.root / REMEMBERED) or {}
+            addresses = {
+                "ledger": self.ledger and without_password(self.ledger),
+                "storage": self.storage,
+                "tracking": self.tracking and without_user(self.tracking),
+            }
+            known = {"id": uuid.uuid4().hex[:12], **before}
+            known |= {name: address for name, address in addresses.items() if address}
+            if known != before:
+                write_json(self.root / REMEMBERED, known)
+
     @contextmanager
     def initialising(self) -> Iterator[None]:
-        """Hold the lock under which databases are made and migrated."""
-        with FileLock(self.root / "locks" / "home.lock"):
+        """Hold the lock under which databases are made and migrated, here and in the ledger's database."""
+        with FileLock(self.root / "locks" / "home.lock"), ExitStack() as shared:
+            if self.ledger is not None:
+                from sweeps.database_locks import locks_of
+
+                shared.enter_context(locks_of(self.ledger).waiting("initialising"))
             yield
 
     @contextmanager
@@ -118,8 +188,16 @@ class Home:
             raise AlreadyRunning(
                 f"sweep {name} is {described(read_json(holder))}; wait for it, or: sweeps stop {name}"
             ) from None
+        shared = self._shared_lock(f"sweep/{name}")
+        if self.ledger is not None and shared is None:
+            lock.release()
+            raise AlreadyRunning(
+                f"sweep {name} on this ledger is {described(self._elsewhere(name))}; wait for it, or stop it"
+                " there, or give this one another --name"
+            )
         try:
-            self._take_over(name, say)
+            if self.ledger is None:  # Whose lock says so for all hosts.
+                self._take_over(name, say)
             write_json(holder, me)
             try:
                 with beating(self.beat(name)):
@@ -128,6 +206,8 @@ class Home:
                 if read_json(holder) == me:
                     holder.unlink(missing_ok=True)
         finally:
+            if shared is not None:
+                shared.release()
             lock.release()
 
     def _take_over(self, name: str, say: Callable[[str], object]) -> None:
@@ -143,6 +223,23 @@ class Home:
         if is_beating(self.beat(name)):
             raise AlreadyRunning(f"sweep {name} is {described(left)}; wait for it, or end it there")
         say(f"nothing is heard from {left['host']}: going on here")
+
+    def _shared_lock(self, name: str) -> Lease | None:
+        """A lock in the ledger's database, ``None`` where another process has it, or the ledger is a file."""
+        if self.ledger is None:
+            return None
+        from sweeps.database_locks import SharedLock, locks_of
+
+        locks = locks_of(self.ledger)
+        return SharedLock(locks, name) if locks.acquire(name) else None
+
+    def _elsewhere(self, name: str) -> dict[str, Any] | None:
+        """Who drives a sweep of this name, as the ledger's database knows it."""
+        if self.ledger is None:
+            return None
+        from sweeps.database_locks import locks_of
+
+        return locks_of(self.ledger).holder(f"sweep/{name}")
 
     def holder(self, name: str) -> Path:
         """Where a driver says who it is."""
@@ -164,7 +261,7 @@ class Home:
         return {}
 
     def is_driven(self, name: str) -> bool:
-        """Whether a living process drives the sweep."""
+        """Whether a living process drives the sweep; also on another machine that shares home and ledger."""
         path = self.root / "locks" / f"{name}.lock"
         if not path.exists():
             return False
@@ -174,16 +271,19 @@ class Home:
         except Timeout:
             return True
         lock.release()
-        return False
+        return self.holder(name).exists() and self._elsewhere(name) is not None
 
-    def lease(self, key: str) -> FileLock | None:
-        """The right to train a key, ``None`` while another sweep trains it. Goes with its process."""
+    def lease(self, key: str) -> Lease | None:
+        """The right to train a key, ``None`` while another sweep of this home trains it."""
         lock = FileLock(self.root / "locks" / f"trial-{key}.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
             return None
-        return lock
+        if self.ledger is None:
+            return lock
+        lock.release()  # Whoever shares the ledger's database is asked there, on whatever machine.
+        return self._shared_lock(f"trial/{self.id}/{key}")
 
     def sweeps(self) -> list[str]:
         """Names of the sweeps that were started here."""

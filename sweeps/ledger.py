@@ -7,6 +7,7 @@ one commit, whether it was listed or asked for: what has no key was never handed
 from __future__ import annotations
 
 import hashlib
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,10 +19,11 @@ from optuna.trial import TrialState, create_trial
 
 from sweeps.drafts import DraftingStorage
 from sweeps.entries import Entry
+from sweeps.errors import InputError
 from sweeps.home import Home
 from sweeps.pruning import pruner_of
 from sweeps.rungs import Rungs
-from sweeps.snapshot import LOCK_WAIT_SECONDS, LOOKS, LedgerRow, read_ledger
+from sweeps.snapshot import LOOKS, OWNER, LedgerRow, engine_options, read_ledger, read_owners
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -38,10 +40,11 @@ class Ledger:
 
     def __init__(self, home: Home, sweep: str, rungs: Mapping[str, Rungs] | None = None) -> None:
         self.url, self.sweep, self.rungs = home.optuna_url, sweep, rungs or {}
+        self.owner: dict[str, str] | None = None
+        if home.ledger is not None:
+            self.owner = {"id": home.id, "host": socket.gethostname(), "folder": str(home.root)}
         with home.initialising():
-            self.storage = RDBStorage(
-                self.url, engine_kwargs={"connect_args": {"timeout": LOCK_WAIT_SECONDS}}
-            )
+            self.storage = RDBStorage(self.url, engine_kwargs=engine_options(self.url))
         self._drafting = DraftingStorage(self.storage)
         self._studies: dict[str, optuna.Study] = {}
 
@@ -57,6 +60,8 @@ class Ledger:
                 storage=self._drafting, study_name=name, direction="maximize", load_if_exists=True,
                 pruner=pruner_of(self.rungs.get(name, Rungs())),
             )  # fmt: skip
+            if self.owner is not None and OWNER not in self._studies[name].user_attrs:
+                self._studies[name].set_user_attr(OWNER, self.owner)
         return self._studies[name]
 
     def rows(self) -> list[LedgerRow]:
@@ -139,6 +144,22 @@ class Ledger:
         """Ended without a result."""
         self.note(entry, reason=reason)
         self.storage.set_trial_state_values(entry.trial_id, TrialState.FAIL)
+
+
+def check_owner(home: Home, sweep: str) -> None:
+    """Refuse a sweep that another home has begun under this name in the same database.
+
+    Raises:
+        InputError: If so; says where it is.
+    """
+    if home.ledger is None:
+        return
+    others = [owner for number, owner in read_owners(home.optuna_url, sweep).items() if number != home.id]
+    if others:
+        raise InputError(
+            f"sweep {sweep}: this ledger has it from the home {others[0]['folder']} on {others[0]['host']};"
+            " go on with it there, or give this one a name of its own (--name)"
+        )
 
 
 def attributes(

@@ -7,23 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from filelock import FileLock
-
 from cefl.config import TrialConfig
 from sweeps.cells import Cell
 from sweeps.entries import Entry
 from sweeps.history import History
+from sweeps.home import Lease
+from sweeps.mirroring import Stored
 
 DIVERGED = "diverged: loss or metric is not finite"
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """A trial to execute: what to train, and in which folder."""
+    """A trial to execute: what to train, in which folder, and where that is kept if not there."""
 
     ref: str
     config: TrialConfig
     folder: Path
+    stored: Stored | None = None
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Live:
     cell: Cell
     config: TrialConfig
     history: History
-    lease: FileLock | None
+    lease: Lease | None
     started: float
     stopped: str | None = None
     pruned: str | None = None

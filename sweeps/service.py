@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from sweeps.dashboard import STUDIES
 from sweeps.errors import EnvironmentProblem, InputError
 from sweeps.home import Home
 from sweeps.plan import Plan
@@ -67,8 +68,9 @@ def serve_ui(home: Home, name: str | None, port: int) -> int:
             for page in pages:
                 # A group of its own, so that ending it ends its workers too.
                 server = subprocess.Popen(
-                    page.command, stdout=log, stderr=log, start_new_session=True, env={**os.environ, **QUIET}
-                )
+                    page.command, stdout=log, stderr=log, start_new_session=True,
+                    env={**os.environ, **QUIET, STUDIES: home.optuna_url},
+                )  # fmt: skip
                 started.callback(end_group, server)
                 servers.append(server)
             for page, server in zip(pages, servers, strict=True):
@@ -82,10 +84,10 @@ def serve_ui(home: Home, name: str | None, port: int) -> int:
 
 def pages_of(home: Home, name: str | None, port: int) -> Iterator[Page]:
     """The servers that a home needs: MLflow on ``port`` (0: a free one), the studies on the next."""
-    tracked = None
+    tracked = home.tracking
     if name is not None:
         read_state(home, name)
-        tracked = stored_spec(home, name).spec.tracking.uri
+        tracked = home.tracked_at(stored_spec(home, name).spec.tracking.uri)
     port = port or free_port()
     if tracked is not None:
         where = runs_page(tracked, tracked, home, name) if tracked.startswith("http") else tracked
@@ -103,10 +105,10 @@ def pages_of(home: Home, name: str | None, port: int) -> Iterator[Page]:
         yield Page(
             f"runs of {name or 'all sweeps'}", command, f"{root}/health", runs_page(root, uri, home, name)
         )
-    if (home.root / "optuna.db").exists():
+    if home.has_ledger:
         beside = free_port() if port + 1 > LAST_PORT or taken(port + 1) else port + 1
         root = f"http://{HOST}:{beside}"
-        command = [sys.executable, "-m", "sweeps.dashboard", home.optuna_url, str(beside)]
+        command = [sys.executable, "-m", "sweeps.dashboard", str(beside)]
         yield Page("studies", command, f"{root}/api/studies", f"{root}/dashboard")
 
 

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import sqlalchemy as sql
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from sweeps.database_locks import unavailable
+
 STATES = {
     "RUNNING": "running",
     "COMPLETE": "complete",
@@ -40,6 +42,9 @@ VALUES = """
     WHERE studies.study_name LIKE :prefix ESCAPE '!'
 """
 
+OWNER = "home"
+"""Attribute of a study in a database that homes share: whose it is."""
+
 LOOKS = "looks"
 """Attribute of a confirmation's study: the numbers of seeds at which its results were looked at."""
 
@@ -50,6 +55,8 @@ STUDY_ATTRIBUTES = """
 """
 LOCK_WAIT_SECONDS = 60
 """How long whoever holds an SQLite database locked is waited for; its own default of 5 s is not enough."""
+
+NO_SUCH_TABLE = "42P01"  # PostgreSQL's code for it.
 
 T = TypeVar("T")
 
@@ -105,6 +112,27 @@ def read_looks(url: str, sweep: str) -> dict[str, tuple[int, ...]]:
     return _asked(url, looks, {})
 
 
+def read_owners(url: str, sweep: str) -> dict[str, dict[str, str]]:
+    """Homes that have studies of a sweep, by their id: ``id``, ``host`` and ``folder``."""
+
+    def owners(connection: sql.Connection) -> dict[str, dict[str, str]]:
+        found = connection.execute(sql.text(STUDY_ATTRIBUTES), {"prefix": prefix_of(sweep), "name": OWNER})
+        homes = [json.loads(value) for _, value in found]
+        return {home["id"]: home for home in homes}
+
+    return _asked(url, owners, {})
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """How the ledger's database is opened."""
+    if url.startswith("sqlite"):
+        return {"connect_args": {"timeout": LOCK_WAIT_SECONDS}}
+    return {
+        "connect_args": {"application_name": "sweeps ledger", "connect_timeout": 10},
+        "pool_pre_ping": True,
+    }
+
+
 def prefix_of(sweep: str | None) -> str:
     """Pattern for the names of the studies of a sweep, or of all."""
     if sweep is None:
@@ -114,14 +142,17 @@ def prefix_of(sweep: str | None) -> str:
 
 def _asked(url: str, ask: Callable[[sql.Connection], T], empty: T) -> T:
     """What the database answers; ``empty`` where there is no ledger yet."""
-    local = {"connect_args": {"timeout": LOCK_WAIT_SECONDS}} if url.startswith("sqlite") else {}
-    engine = sql.create_engine(url, poolclass=sql.NullPool, **local)
+    engine = sql.create_engine(url, **{**engine_options(url), "poolclass": sql.NullPool})
     try:
         with engine.connect() as connection:
             return ask(connection)
     except (OperationalError, ProgrammingError) as error:
-        if "no such table" in str(error) or "does not exist" in str(error) or "unable to open" in str(error):
+        if "no such table" in str(error) or "unable to open" in str(error):
             return empty
+        if getattr(error.orig, "sqlstate", None) == NO_SUCH_TABLE:
+            return empty
+        if not url.startswith("sqlite"):
+            raise unavailable(url, error) from None
         raise
     finally:
         engine.dispose()

@@ -15,7 +15,7 @@ from sweeps.errors import EnvironmentProblem
 from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.state import read_state, stored_plan
-from sweeps.tracking import PARENT, Tracking, initialise_local
+from sweeps.tracking import PARENT, Tracking, initialise_local, initialise_shared
 from trackers.connection import check, masked
 from trackers.errors import TrackingError
 
@@ -65,11 +65,14 @@ def sync_sweep(home: Home, name: str) -> Synced:
         EnvironmentProblem: If MLflow does not answer.
     """
     state, plan = read_state(home, name).state, stored_plan(home, name)
-    uri = plan.spec.tracking.uri or home.mlflow_uri
+    server = home.tracked_at(plan.spec.tracking.uri)
+    uri = server or home.mlflow_uri
     with home.driving(name):
         try:
-            if plan.spec.tracking.uri is None:
+            if server is None:
                 initialise_local(home)
+            else:
+                initialise_shared(server)
             check(uri)
             seen = disagreements(home, plan, ended=True)
             with closing(Ledger(home, name)) as ledger:

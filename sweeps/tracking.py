@@ -14,11 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sweeps.addresses import same_database
 from sweeps.cells import Cell
+from sweeps.database_locks import locks_of
 from sweeps.entries import Entry, entry_of
-from sweeps.errors import EnvironmentProblem
+from sweeps.errors import EnvironmentProblem, InputError
 from sweeps.history import HISTORY, SPLIT_NAMES, History, folder_fault, read_result
 from sweeps.home import Home, naming, write_json
+from sweeps.keeping import WEIGHTS, kept
 from sweeps.ledger import Ledger
 from sweeps.live import DIVERGED, Live, config_of
 from sweeps.plan import Plan
@@ -27,14 +30,13 @@ from sweeps.snapshot import LedgerRow
 from sweeps.tracking_log import read_tracking
 from sweeps.usage import ENVIRONMENT
 from trackers.connection import check, initialise, load, masked, sqlite_file
-from trackers.errors import TrackingError
+from trackers.errors import TrackingError, TrackingUnavailable
 from trackers.records import CONFUSION, run_of
 from trackers.shared_view import experiment_tags
 from trackers.wanted import Artifact, Dataset, Run
 from trackers.writer import RunWriter
 
 PARENT = "sweep"
-WEIGHTS = "weights.safetensors"
 ENVIRONMENT_FILE = "environment.json"
 MOST_REASON = 2000  # Characters of a traceback, from its end.
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED", "interrupted": "KILLED"}
@@ -46,8 +48,9 @@ class Tracking:
 
     def __init__(self, plan: Plan, home: Home, ledger: Ledger) -> None:
         self.plan, self.home, self.ledger = plan, home, ledger
-        self.uri = plan.spec.tracking.uri or home.mlflow_uri
-        self.local = plan.spec.tracking.uri is None
+        server = home.tracked_at(plan.spec.tracking.uri)
+        self.uri = server or home.mlflow_uri
+        self.local = server is None
         self.experiment = plan.spec.tracking.experiment or plan.name
         self.known = read_tracking(home.sweep(plan.name))
         self.tags = git_tags()
@@ -57,9 +60,9 @@ class Tracking:
                 self.uri,
                 self.experiment,
                 plan.name,
-                home.artifacts / plan.name if self.local else None,
+                home.artifacts / plan.name if self.local or self.uri.startswith("postgresql") else None,
                 shown_in_mlflow(plan),
-                partial(initialise_local, home) if self.local else None,
+                partial(initialise_shared, server) if server else partial(initialise_local, home),
             )
         except TrackingError as error:
             raise EnvironmentProblem(str(error)) from None
@@ -192,14 +195,14 @@ class Tracking:
         if ENVIRONMENT in live.history.rows[-1]:
             write_json(folder / ENVIRONMENT_FILE, live.history.rows[-1][ENVIRONMENT])
             names.append(ENVIRONMENT_FILE)
-        if self.plan.spec.tracking.keep == "all" and (folder / WEIGHTS).exists():
+        if self.plan.spec.tracking.keep == "all" and kept(self.home, folder, WEIGHTS) is not None:
             names.append(WEIGHTS)
         return [Artifact(folder / name) for name in names]
 
     def add_weights(self, live: Live) -> None:
         """Upload the weights of a trial that is the best of its cell."""
-        path = live.history.path.parent / WEIGHTS
-        if path.exists():
+        path = kept(self.home, live.history.path.parent, WEIGHTS)
+        if path is not None:
             self._close(live, "complete", None, None, [*self._artifacts(live), Artifact(path)])
 
     def close_sweep(self, state: str, artifacts: list[Path]) -> None:
@@ -238,10 +241,17 @@ def check_tracking(plan: Plan, home: Home) -> None:
 
     Raises:
         EnvironmentProblem: If it does not.
+        InputError: If it is the database of the ledger.
     """
-    uri, file = plan.spec.tracking.uri, sqlite_file(home.mlflow_uri)
+    uri, file = home.tracked_at(plan.spec.tracking.uri), sqlite_file(home.mlflow_uri)
+    if uri and home.ledger and same_database(uri, home.ledger):
+        raise InputError(
+            f"{masked(uri)}: has the ledger, and cannot have the runs as well: Optuna and MLflow both keep"
+            " the version of their tables in a table of one name; make a database for each"
+        )
     try:
         if uri is not None:
+            initialise_shared(uri)
             check(uri)
         elif file is not None and file.exists():
             initialise_local(home)
@@ -268,6 +278,17 @@ def initialise_local(home: Home) -> None:
     """Create or migrate the home's own database; only one process may do that at a time."""
     with home.initialising():
         initialise(home.mlflow_uri)
+
+
+def initialise_shared(uri: str) -> None:
+    """Create or migrate a PostgreSQL database that several drivers write themselves; nothing for a server."""
+    if not uri.startswith("postgresql"):
+        return
+    try:
+        with locks_of(uri).waiting("initialising"):
+            initialise(uri)
+    except EnvironmentProblem:
+        raise TrackingUnavailable(f"MLflow's database {masked(uri)} does not answer; start it") from None
 
 
 def git_tags() -> dict[str, str | None]:

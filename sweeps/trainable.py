@@ -27,7 +27,7 @@ def train(config: dict[str, Any]) -> None:
 
     from cefl.config import TrialConfig
     from cefl.errors import CeflError, StorageError
-    from cefl.trial import run_trial
+    from sweeps.mirroring import Stored, rows_of
     from sweeps.usage import with_usage
     from sweeps.watching import MemoryLimit, bounded_memory
 
@@ -38,7 +38,8 @@ def train(config: dict[str, Any]) -> None:
     trial, limit = TrialConfig.from_json(config["trial"]), MemoryLimit(config["memory"], config["beside"])
     try:
         with bounded_memory(limit, last_words):
-            rows = run_trial(trial, Path(config["folder"]), warn=lambda text: tune.report({WARNING: text}))
+            stored = Stored(**config["stored"]) if config["stored"] else None
+            rows = rows_of(trial, Path(config["folder"]), stored, lambda text: tune.report({WARNING: text}))
             report_rows(with_usage(rows, trial.recipe.epochs), tune.report)
     except StorageError as error:
         tune.report({BLOCKED: str(error)})

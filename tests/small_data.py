@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -32,3 +33,12 @@ losses:
 recipe: {preset: digits, epochs: 2, batch_size: 16, precision: float32}
 resources: {gpus: 0}
 """
+
+
+def write_small(folder: Path) -> Path:
+    """The sweep `SMALL` in a folder of its own, with its data; the path of its specification."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_stripes(folder / "stripes.npz")
+    path = folder / "small.yaml"
+    path.write_text(textwrap.dedent(SMALL))
+    return path

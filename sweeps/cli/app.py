@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,10 +22,10 @@ app = typer.Typer(
 UNLIMITED = 10_000  # Characters of a line, where no terminal folds it.
 
 HomeOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--home",
-        help="folder of databases, trials and reports (SWEEPS_HOME, else ./runs)",
+        help="folder of databases, trials and reports, or s3://BUCKET/FOLDER (SWEEPS_HOME, else ./runs)",
         show_default=False,
     ),
 ]
@@ -43,7 +42,7 @@ SourceArgument = Annotated[
 ]
 
 
-def home_at(path: Path | None) -> Home:
+def home_at(path: str | None) -> Home:
     """The home that an option, the environment or the default names."""
     from sweeps.home import Home
 

@@ -271,7 +271,7 @@ def display_of(log: str, loaded: LoadedSpec, name: str | None) -> Display:
     return TerminalDisplay(loaded.spec)
 
 
-def go_on(verb: str, name: str, options: Options, log: str, home: Path | None, json: bool) -> None:
+def go_on(verb: str, name: str, options: Options, log: str, home: str | None, json: bool) -> None:
     """Run what is left of a sweep that was started here, by the specification that it last ran by."""
     from sweeps.driver import run_sweep
     from sweeps.state import stored_spec
@@ -293,7 +293,7 @@ def check_choices(executor: str, log: str) -> None:
             raise InputError(f"--{option}: '{value}' is not one of {', '.join(choices)}")
 
 
-def tell(outcome: Outcome, place: Home, home: Path | None, verb: str, json: bool) -> None:
+def tell(outcome: Outcome, place: Home, home: str | None, verb: str, json: bool) -> None:
     """Print what came out and what to do next, and end with the exit code."""
     from sweeps.cli.results import print_best
 

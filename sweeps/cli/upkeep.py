@@ -159,7 +159,7 @@ def gc(
     found = find_garbage(place)
     total = sum(each.size for each in found)
     if not json:
-        rows = [[each.kind, str(each.path), f"{each.size / 1e6:.1f}", each.why] for each in found]
+        rows = [[each.kind, each.shown, f"{each.size / 1e6:.1f}", each.why] for each in found]
         if rows:
             print_table(("what", "path", "MB", "why"), rows)
         print(f"{len(found)} things, {total / 1e6:.1f} MB, in {place.root}")

@@ -44,16 +44,15 @@ class InlineExecutor:
     def _train(self, conductor: Conductor, assignment: Assignment) -> None:
         import torch
 
-        from cefl.trial import run_trial
+        from sweeps.mirroring import rows_of
 
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         error, retry = None, True
         try:
-            rows = run_trial(
-                assignment.config, assignment.folder, warn=partial(conductor.warn, assignment.ref)
-            )
-            for row in self.scissors.rows(with_usage(rows, assignment.config.recipe.epochs)):
+            config, warn = assignment.config, partial(conductor.warn, assignment.ref)
+            rows = rows_of(config, assignment.folder, assignment.stored, warn, here=True)
+            for row in self.scissors.rows(with_usage(rows, config.recipe.epochs)):
                 if conductor.row(assignment.ref, row):
                     break
                 error = self.memory.exceeded()

@@ -86,6 +86,7 @@ class LedgerSearch(Searcher):
             "trial": assignment.config.as_json(),
             "folder": str(assignment.folder),
             **self.given,
+            "stored": assignment.stored and vars(assignment.stored),
         }
 
     def take(self, trial_id: str, result: dict[str, Any]) -> bool:

@@ -7,6 +7,7 @@ holds the weights. Nothing that carries code is loaded, unless the model itself 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,17 +20,21 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from cefl import augment
-from cefl.catalog import COSINE_HEAD, LOSSES
+from cefl import augment, plain_json
+from cefl.catalog import COSINE_HEAD, LOSSES, MODELS
 from cefl.checkpoints import write_aside
 from cefl.config import TrialConfig
 from cefl.data import open_dataset
+from cefl.data.scanning import printable
 from cefl.errors import ModelError
 from cefl.models import build_model
+from cefl.own import TIMM
 from cefl.trial import IMAGENET_MEAN, IMAGENET_STD
 
 DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
 FORMAT = 1
+MOST_PIXELS = 1 << 16
+"""A side of an image, and its channels, have at most so many."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +72,42 @@ class Description:
         """
         path = folder / DESCRIPTION
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = plain_json.read(path)
             if values["format"] != FORMAT:
                 raise ModelError(f"{path}: is of format {values['format']}, but this program reads {FORMAT}")
             lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-            return cls(**{**values, **lists})
+            description = cls(**{**values, **lists})
+            description.check()
+            return description
+        except ModelError:
+            raise
         except OSError as error:
             raise ModelError(
-                f"{path}: cannot be read ({error.strerror}); `sweeps export` writes such folders"
+                f"{path}: cannot be read ({error.strerror or error}); `sweeps export` writes such folders"
             ) from None
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{path}: is not what `sweeps export` writes ({error}); export again") from None
+
+    def check(self) -> None:
+        """See that every value is what it says: the folder may come from a stranger.
+
+        Raises:
+            ValueError: If one is not; `TypeError` if it is of another type.
+        """
+        texts = [self.model, *self.classes, *([] if self.own is None else [self.own])]
+        sizes = [*self.image_shape, *([] if self.image_size is None else [self.image_size])]
+        channels = [*zip(self.mean, self.std, strict=True)]
+        scale = 1.0 if self.cosine_scale is None else self.cosine_scale
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("model, classes and own must be texts")
+        if len(self.image_shape) != 3 or not all(
+            type(size) is int and 0 < size <= MOST_PIXELS for size in sizes
+        ):
+            raise ValueError(f"image_shape and image_size must be whole numbers from 1 to {MOST_PIXELS}")
+        if len(channels) != self.image_shape[2] or not math.isfinite(scale):
+            raise ValueError("mean and std must have a number for each channel, and cosine_scale be a number")
+        if not all(math.isfinite(mean) and 0 < std < math.inf for mean, std in channels):
+            raise ValueError("`0 < std` must hold, and mean and std be finite")
 
 
 class Classifier(nn.Module):
@@ -139,20 +169,28 @@ def load_classifier(
     """The model that `sweeps export` wrote into a folder.
 
     Args:
-        code: Folders that a model of the user's own is imported from, whose source must be what it was.
+        code: Folders that a model of the user's own is imported from, whose source must be what it was. Who
+            gives them trusts the export, which says what is imported; without them no such model is built.
 
     Raises:
         CeflError: If the folder does not hold what it should.
     """
-    place = Path(folder)
+    place, code = Path(folder), tuple(code)
     description = Description.read(place)
+    if description.model not in MODELS and not description.model.startswith(f"{TIMM}:") and not code:
+        raise ModelError(
+            f"{place}: its model is the code {printable(description.model)}, which is not run unasked; if you"
+            " trust it, name the folder that it is imported from: cefl.load(..., code=[FOLDER])"
+        )
     height, width, channels = description.image_shape
     model = build_model(
         description.model, len(description.classes), channels, description.image_size or max(height, width),
-        cosine_head=description.cosine_scale is not None, folders=[*code, str(place.resolve())],
+        cosine_head=description.cosine_scale is not None, folders=code,
         digest=description.own,
     )  # fmt: skip
     try:
+        if (place / WEIGHTS).exists() and not (place / WEIGHTS).is_file():
+            raise OSError("no ordinary file")  # Reading a pipe would wait for its other end.
         model.load_state_dict(load_file(place / WEIGHTS))
     except (OSError, SafetensorError, RuntimeError) as error:
         said = str(error).splitlines()[0]

@@ -15,6 +15,7 @@ from sweeps.plan import Plan
 from trackers.compare import ArmSummary, BestArm
 from trackers.confirmation import Confirmation, ConfirmedArm
 from trackers.confirmed_words import plus_minus
+from trackers.masking import open_address
 
 
 def best_spec(plan: Plan, answers: Sequence[BestArm | Confirmation]) -> str:
@@ -50,7 +51,7 @@ def best_spec(plan: Plan, answers: Sequence[BestArm | Confirmation]) -> str:
     if resources:
         document["resources"] = resources
     if plan.spec.tracking.uri is not None:
-        document["tracking"] = {"uri": plan.spec.tracking.uri}
+        document["tracking"] = {"uri": open_address(plan.spec.tracking.uri)}
     lines = [
         f"# The best arm of every cell of the sweep {plan.name}:   sweeps run best.yaml",
         "# In the same home nothing is trained twice; --fresh trains it again beside and compares.",

@@ -24,6 +24,7 @@ from sweeps.plan import Plan, PlannedTrial
 from sweeps.results import asked_for, asks_so_far
 from sweeps.retrying import set_aside, to_retry
 from sweeps.rungs import standing
+from trackers.masking import without_secrets
 
 STOPPED = "stopped"  # Attribute: why a trial must end that may not have ended yet.
 TAKEN_OUT = "interrupted, and since taken out of the specification"
@@ -303,6 +304,7 @@ class Conductor:
     def ended(self, ref: str, error: str | None = None, retry: bool = True) -> None:
         """A trial is no longer executed: done, stopped, interrupted, or with an error."""
         live = self.live.pop(ref)
+        error = error and without_secrets(error)  # It may quote whatever the code of a user had at hand.
         done = live.epoch == live.config.recipe.epochs  # Now: the history of a retry was there before it.
         if live.stopped is not None:
             self._fail(live, live.stopped)

@@ -178,8 +178,9 @@ def records(home: Home, name: str, state: str) -> dict[str, str]:
 
 def tracking(home: Home, uri: str | None) -> list[dict[str, str]]:
     """Whether the tracking database or server answers."""
-    from trackers.connection import check, masked
+    from trackers.connection import check
     from trackers.errors import TrackingError
+    from trackers.masking import masked
 
     target = uri or home.tracking or (home.mlflow_uri if (home.root / "mlflow.db").exists() else None)
     if target is None:

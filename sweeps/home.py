@@ -24,6 +24,7 @@ from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
+from cefl import plain_json
 from sweeps.addresses import (
     REMEMBERED,
     TRACKING,
@@ -35,7 +36,7 @@ from sweeps.addresses import (
     without_password,
     without_user,
 )
-from sweeps.errors import AlreadyRunning, EnvironmentProblem
+from sweeps.errors import AlreadyRunning, EnvironmentProblem, InputError
 from sweeps.heartbeat import beating, is_beating, is_elsewhere, this_host
 
 VARIABLE = "SWEEPS_HOME"
@@ -299,9 +300,15 @@ def described(holder: Any) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Content of a JSON file, ``None`` where there is none or it is torn."""
+    """Content of a JSON file, ``None`` where there is none or it is torn.
+
+    Raises:
+        InputError: If a key stands in it twice, or it is larger or deeper than what this program writes.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return plain_json.read(path)
+    except plain_json.AmbiguousJson as error:
+        raise InputError(f"{path}: {error}; this program wrote it otherwise") from None
     except (OSError, ValueError):
         return None
 

@@ -45,12 +45,13 @@ class Card:
 def model_card(card: Card) -> str:
     """The card in Markdown; all text from the data is escaped."""
     trial, cell = card.trial, card.cell
+    own = ', code=["FOLDER"]' if "model" in card.config.parts else ""
     parts = [
         f"# {escaped(cell.dataset)}: {escaped(trial.model)}, {escaped(trial.arm)}",
         f"A classifier of {len(cell.classes)} classes, exported from the sweep {escaped(card.plan.name)} by"
         f" cefl-sweeps {importlib.metadata.version('cefl-sweeps')}.",
         fenced(
-            'import cefl\n\nclassifier = cefl.load(".")  # this folder\n'
+            f'import cefl\n\nclassifier = cefl.load("."{own})  # this folder\n'
             "names = classifier.predict(images)  # uint8 (N, H, W, C)",
             "python",
         ),
@@ -172,7 +173,8 @@ def limits(card: Card) -> Iterator[str]:
     if card.answer.objective.split == "test":
         yield "It was chosen on the test set: its test figures are optimistic."
     if card.config.parts:
-        needed = f"It needs the code of {escaped(card.config.model)}, {card.config.parts.get('model')}."
+        code = f"{escaped(card.config.model)}, {escaped(card.config.parts.get('model'))}"
+        needed = f"It needs the code of {code}; `code` names the folder that it is imported from."
         loss = "Its loss is the user's own; using the model does not need it."
         yield needed if "model" in card.config.parts else loss
     for note in card.cell.notes:

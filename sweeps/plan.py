@@ -153,7 +153,7 @@ def build_plan(
     if problems:
         kind = DataNotThere if missing == len(problems) else SpecError
         raise kind(loaded.file, list(dict.fromkeys(problems)))
-    return Plan(spec.name, spec, loaded.text, tuple(cells), tuple(searches(spec, cells)))
+    return Plan(spec.name, spec, loaded.shareable, tuple(cells), tuple(searches(spec, cells)))
 
 
 def searches(spec: Spec, cells: list[Cell]) -> Iterator[Search]:

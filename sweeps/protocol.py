@@ -43,15 +43,26 @@ class Confirming:
 
 
 def read_confirming(home: Home, name: str) -> Confirming | None:
-    """The confirmation of a sweep, ``None`` before it has begun."""
-    values = read_json(home.sweep(name) / FILE)
-    if values is None:
+    """The confirmation of a sweep, ``None`` before it has begun.
+
+    Raises:
+        InputError: If its file is not what was written.
+    """
+    path = home.sweep(name) / FILE
+    values = read_json(path)
+    if values is None and not path.exists():
         return None
-    cells = {
-        cell: Fixed(tuple(Arm(**arm) for arm in fixed["arms"]), fixed["validation"])
-        for cell, fixed in values["cells"].items()
-    }
-    return Confirming(tuple(values["seeds"]), cells)
+    try:
+        cells = {
+            cell: Fixed(tuple(Arm(**arm) for arm in fixed["arms"]), fixed["validation"])
+            for cell, fixed in values["cells"].items()
+        }
+        return Confirming(tuple(values["seeds"]), cells)
+    except (AttributeError, KeyError, TypeError):
+        raise InputError(
+            f"{path}: is damaged, and which arms are confirmed stands nowhere else; restore it, or delete it"
+            " to begin the confirmation anew"
+        ) from None
 
 
 def write_confirming(home: Home, name: str, confirming: Confirming) -> None:

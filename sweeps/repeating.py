@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sweeps.errors import InputError
 from sweeps.history import Row, read_history, read_result
 from sweeps.home import Home, read_json
 from sweeps.ledger import Ledger
@@ -78,20 +79,42 @@ def expected_of(home: Home, trials: Sequence[TrialResult]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def read_expected(path: Path) -> list[dict[str, Any]]:
+    """The trials that an export tells of, none where there is no such file.
+
+    Raises:
+        InputError: If it is not what was written: it came with the export, from whomever.
+    """
+    told = read_json(path)
+    if told is None or (isinstance(told, dict) and told.get("format") != 1):
+        return []
+    trials = told.get("trials") if isinstance(told, dict) else None
+    types: dict[str, Any] = {"key": str, "score": float | int, "metrics": dict, "conditions": dict}
+    if not isinstance(trials, list) or not all(
+        isinstance(each, dict) and all(isinstance(each.get(name), kind) for name, kind in types.items())
+        for each in trials
+    ):
+        raise InputError(f"{path}: is not what `sweeps export` writes; export again, or delete it")
+    return trials
+
+
 def compare_expected(folder: Path, home: Home, plan: Plan) -> list[dict[str, Any]]:
     """The trials of a plan beside what an export says of them; the latest training of each counts.
 
     Args:
         folder: Of the specification.
+
+    Raises:
+        InputError: If the file of the export is not what was written.
     """
-    told = read_json(folder / EXPECTED)
-    if not isinstance(told, dict) or told.get("format") != 1:
+    expected = read_expected(folder / EXPECTED)
+    if not expected:
         return []
     complete = {
         trial.key: trial for trial in read_results(home, plan, histories=False) if trial.state == "complete"
     }
     found = []
-    for each in told["trials"]:
+    for each in expected:
         trial = complete.get(each["key"])
         if trial is None:
             continue

@@ -21,8 +21,9 @@ from sweeps.home import Home
 from sweeps.plan import Plan
 from sweeps.state import read_state, stored_spec
 from trackers import shared_view
-from trackers.connection import check, connect, masked
+from trackers.connection import check, connect
 from trackers.errors import TrackingError
+from trackers.masking import masked
 
 HOST = "127.0.0.1"
 START_SECONDS = 90.0

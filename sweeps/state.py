@@ -70,7 +70,7 @@ class Clock:
 
 def write_spec(home: Home, plan: Plan, loaded: LoadedSpec) -> None:
     """Keep the specification that a sweep runs by, and what makes the trials of a cell comparable."""
-    write_text(home.sweep(plan.name) / "spec.yaml", loaded.text)
+    write_text(home.sweep(plan.name) / "spec.yaml", loaded.shareable)
     before = read_json(home.sweep(plan.name) / CONDITIONS) or {}
     write_json(home.sweep(plan.name) / CONDITIONS, {**before, **conditions(plan)})
 
@@ -120,7 +120,10 @@ def read_state(home: Home, name: str) -> SweepState:
         raise InputError(
             f"{name}: no such sweep in {home.root}; there are: {known}; `sweeps run SPEC` starts one"
         )
-    state = SweepState(**values)
+    try:
+        state = SweepState(**values)
+    except TypeError:
+        raise InputError(f"{home.sweep(name) / 'state.json'}: is not what was written there") from None
     if state.state == "running" and not home.is_driven(name):
         return SweepState(**{**values, "state": "interrupted"})
     return state

@@ -16,8 +16,9 @@ from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.state import read_state, stored_plan
 from sweeps.tracking import PARENT, Tracking, initialise_local, initialise_shared
-from trackers.connection import check, masked
+from trackers.connection import check
 from trackers.errors import TrackingError
+from trackers.masking import masked
 
 T = TypeVar("T")
 AT_ONCE = 200

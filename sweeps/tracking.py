@@ -29,8 +29,9 @@ from sweeps.results import describe, outcome
 from sweeps.snapshot import LedgerRow
 from sweeps.tracking_log import read_tracking
 from sweeps.usage import ENVIRONMENT
-from trackers.connection import check, initialise, load, masked, sqlite_file
+from trackers.connection import check, initialise, load, sqlite_file
 from trackers.errors import TrackingError, TrackingUnavailable
+from trackers.masking import masked
 from trackers.records import CONFUSION, run_of
 from trackers.shared_view import experiment_tags
 from trackers.wanted import Artifact, Dataset, Run

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import re
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from trackers.errors import TrackingError, TrackingRejected, TrackingUnavailable
+from trackers.masking import masked as masked  # (others find it here, too)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,15 +30,8 @@ ENVIRONMENT = {
 }
 """What is set, unless the user has set it, before MLflow is imported."""
 
-_CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*@")
-_SECRET = re.compile(r"(?i)\b(password|passwd|pwd|token|secret|key)=[^&\s'\"]+")
 _PASSING = {401, 403, 408, 409, 429}
 """Answers below 500 that may change without a change of ours: log-in, time limit, conflict, rate limit."""
-
-
-def masked(text: str) -> str:
-    """``text`` without the credentials in any address in it: ``http://***@host``, ``password=***``."""
-    return _SECRET.sub(r"\1=***", _CREDENTIALS.sub("***@", text))
 
 
 def resolved(uri: str | Path) -> str:

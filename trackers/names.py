@@ -79,5 +79,5 @@ def from_tags(tag: str, tags: Mapping[str, str]) -> Any:
         part = tags.get(f"{tag}.{number}")
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trackers import connection
 from trackers.errors import SweepNotFound, TrackingError, TrackingRejected, TrackingUnavailable
+from trackers.masking import masked
 from trackers.names import from_tags
 from trackers.records import CONFUSION, trial_of
 from trackers.runs import ARTIFACTS
@@ -46,14 +47,14 @@ def read_mlflow(
         client = connection.connect(uri)
         runs = list(connection.search(client, _experiments(client, uri, experiment), sweep))
         if not runs:
-            raise SweepNotFound(f"no run with the tag {NAME}={sweep!r} at {connection.masked(uri)}")
+            raise SweepNotFound(f"no run with the tag {NAME}={sweep!r} at {masked(uri)}")
         children = [run for run in runs if run.data.tags.get(ROLE) != "sweep"]
         trials = [_read(client, run, history, artifacts) for run in children]
     except TrackingError:
         raise
     except Exception as error:
         kind = TrackingRejected if connection.rejects(error) else TrackingUnavailable
-        raise kind(f"cannot read {connection.masked(uri)}: {connection.reason(error)}") from None
+        raise kind(f"cannot read {masked(uri)}: {connection.reason(error)}") from None
     return sorted((trial for trial in trials if trial), key=lambda trial: (trial.study, trial.number))
 
 
@@ -61,7 +62,7 @@ def _experiments(client: MlflowClient, uri: str, name: str | None) -> list[str]:
     if name is not None:
         found = client.get_experiment_by_name(name)
         if found is None:
-            raise SweepNotFound(f"no experiment {name!r} at {connection.masked(uri)}")
+            raise SweepNotFound(f"no experiment {name!r} at {masked(uri)}")
         return [found.experiment_id]
     return connection.all_experiments(client)
 

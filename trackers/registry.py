@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from trackers import connection
 from trackers.errors import TrackingRejected, TrackingUnavailable
+from trackers.masking import masked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -51,9 +52,7 @@ def register(
         client.set_registered_model_alias(model, alias, version.version)
     except Exception as error:
         kind = TrackingRejected if connection.rejects(error) else TrackingUnavailable
-        raise kind(
-            f"cannot register {model} at {connection.masked(uri)}: {connection.reason(error)}"
-        ) from None
+        raise kind(f"cannot register {model} at {masked(uri)}: {connection.reason(error)}") from None
     return str(version.version), f"models:/{model}@{alias}"
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from trackers import connection
 from trackers.errors import TrackingError, TrackingRejected, TrackingUnavailable
+from trackers.masking import masked
 from trackers.table import Row
 from trackers.wanted import KEY, REF, points_of
 
@@ -66,7 +67,7 @@ def runs_seen(uri: str, sweep: str) -> dict[tuple[str, str], list[Seen]]:
         raise
     except Exception as error:
         kind = TrackingRejected if connection.rejects(error) else TrackingUnavailable
-        raise kind(f"cannot read {connection.masked(uri)}: {connection.reason(error)}") from None
+        raise kind(f"cannot read {masked(uri)}: {connection.reason(error)}") from None
     for runs in found.values():
         runs.sort(key=lambda run: run.deleted)
         if not runs[0].deleted:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from cefl import plain_json
 from cefl.data.scanning import printable
 from cefl.errors import DataError
 
@@ -54,8 +54,8 @@ def _entries(path: Path) -> list[Any]:
     if size > LARGEST_BYTES:
         raise DataError(f"{path}: `at most {LARGEST_BYTES} bytes` must hold, but it has {size}")
     try:
-        entries = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
+        entries = plain_json.read(path)
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: is no JSON ({error}): unpack the archive again") from error
     if not isinstance(entries, list) or not entries:
         raise DataError(f'{path}: must be a list of {{"disease_class": 3, "image_id": "name.jpg"}}')

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cefl import plain_json
 from cefl.data.contents import channel_statistics, digest
 from cefl.data.raw import SPLITS
 from cefl.errors import DataError
@@ -181,7 +183,7 @@ def read_meta(folder: Path) -> Meta:
         DataError: If it is missing or damaged.
     """
     try:
-        values = json.loads((folder / META).read_text(encoding="utf-8"))
+        values = plain_json.read(folder / META)
     except FileNotFoundError as error:
         raise DataError(
             f"{folder}: holds no prepared data set ({META} is missing): prepare the source"
@@ -191,7 +193,28 @@ def read_meta(folder: Path) -> Meta:
     names = {field.name for field in fields(Meta)}
     if not isinstance(values, dict) or set(values) != names:
         raise _damaged(folder, f"has a {META} with other keys than {sorted(names)}")
-    return Meta(**values)
+    meta = Meta(**values)
+    if not _fits(meta):
+        raise _damaged(folder, f"has a {META} with other values than are written there")
+    return meta
+
+
+def _fits(meta: Meta) -> bool:
+    """Whether the values are such as are written: a cache may come from another machine."""
+    try:
+        texts = [meta.source, meta.name, meta.digest, meta.test_rule, meta.fingerprint]
+        texts += [*meta.classes, *meta.notes]
+        sizes = [meta.version, *meta.image_shape, *chain.from_iterable(meta.counts.values())]
+        channels = [*zip(meta.mean, meta.std, strict=True)]
+        return (
+            all(isinstance(text, str) for text in texts)
+            and all(type(size) is int and size >= 0 for size in sizes)
+            and all(math.isfinite(mean) and 0 < std < math.inf for mean, std in channels)
+            and len(meta.image_shape) == 3
+            and len(channels) == meta.image_shape[2]
+        )
+    except (AttributeError, TypeError, ValueError):
+        return False
 
 
 def _open_split(folder: Path, name: str, meta: Meta) -> Arrays:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import signal
 import sys
+import traceback
+from typing import NoReturn
 
 # Each registers its verbs.
 from sweeps.cli import cluster, comparing, data, exporting, figures, results, running, service, upkeep  # noqa: F401
 from sweeps.cli.app import app
-from sweeps.errors import ENVIRONMENT, INTERRUPTED, TERMINATED, WRONG_INPUT, SweepError
+from sweeps.errors import ENVIRONMENT, INTERRUPTED, TERMINATED, UNEXPECTED, WRONG_INPUT, SweepError
+from trackers.masking import masked, without_secrets
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -27,18 +30,26 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     except ValueError as error:
         if type(error).__module__ not in ("cefl.errors", "trackers.errors"):
-            raise
+            crash()
         kinds = {each.__name__ for each in type(error).__mro__}
         fail(str(error), ENVIRONMENT if kinds & {"MissingData", "StorageError"} else WRONG_INPUT)
     except OSError as error:
         if error.errno not in NO_ROOM:
-            raise
+            crash()
         fail(f"{error}: make room, and run this again", ENVIRONMENT)
+    except Exception:
+        crash()
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 def fail(message: str, code: int) -> None:
     """Say what is wrong and end."""
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {masked(message)}", file=sys.stderr)
     sys.exit(code)
+
+
+def crash() -> NoReturn:
+    """Say where an exception that nobody foresaw came from, without secrets in it, and end."""
+    print(without_secrets(traceback.format_exc()), file=sys.stderr, end="")
+    sys.exit(UNEXPECTED)

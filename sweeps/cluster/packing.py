@@ -49,7 +49,7 @@ def pack(loaded: LoadedSpec, folder: Path) -> str:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
     name = Path(loaded.file).name.removesuffix(".yaml") + ".yaml"
-    (folder / name).write_text(loaded.text, encoding="utf-8")
+    (folder / name).write_text(loaded.shareable, encoding="utf-8")
     return name
 
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from sweeps.errors import InputError, Problem
+from sweeps.errors import InputError, Problem, SpecError
 from sweeps.spec.checking import check
 from sweeps.spec.finding import did_you_mean
 from sweeps.spec.model import Spec
-from sweeps.spec.reading import Document, dotted, read
+from sweeps.spec.reading import MOST_CHARACTERS, Document, dotted, read
 from sweeps.spec.reading import Path as Place
+from trackers.masking import open_address
 
 NO_FILE = "specification"
 """What messages call values that were given in Python."""
@@ -26,6 +27,11 @@ class LoadedSpec:
     file: str
     base: Path
     document: Document
+
+    @property
+    def shareable(self) -> str:
+        """The text without the password of an address in it, for all who may read what a sweep writes."""
+        return open_address(self.text)
 
     def problem(self, place: Place, message: str) -> Problem:
         """A problem that came to light with the data, with the line that it stands on."""
@@ -56,7 +62,8 @@ def load_spec(name_or_path: str) -> LoadedSpec:
             f" shipped are {', '.join(shipped)}; `sweeps init digits` writes one to start from"
         )
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MOST_CHARACTERS + 1)  # However large it is: more than that is refused.
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     return load_text(text, name_or_path, path.resolve().parent)
@@ -65,4 +72,11 @@ def load_spec(name_or_path: str) -> LoadedSpec:
 def load_text(text: str, file: str, base: Path) -> LoadedSpec:
     """Check the text of a specification; ``file`` is what messages call it."""
     document = read(text, file)
-    return LoadedSpec(check(document, file), text, file, base, document)
+    loaded = LoadedSpec(check(document, file), text, file, base, document)
+    uri = loaded.spec.tracking.uri
+    if uri is not None and open_address(uri) != uri and uri not in text:
+        told = (
+            "an address with a password must stand in one piece, without escapes, so that it can be left out"
+        )
+        raise SpecError(file, [loaded.problem(("tracking", "uri"), told)])
+    return loaded

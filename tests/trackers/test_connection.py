@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from trackers.connection import artifact_root, masked, resolved, sqlite_file
+from trackers.connection import artifact_root, resolved, sqlite_file
 from trackers.errors import TrackingError
+from trackers.masking import masked
 from trackers.names import LONGEST_TAG, cut, from_tags, safe_name, to_tags
 
 

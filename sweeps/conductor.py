@@ -336,6 +336,9 @@ class Conductor:
         if value is None:
             self._fail(live, f"its rows have no {select.split} {select.metric}")
             return
+        if not all(map(is_finite, rows)):  # Of an earlier try that was run again: rows stay as they were.
+            self._fail(live, DIVERGED)
+            return
         if origin is None:
             write_result(live.history.path.parent, live.entry.key, live.config, rows, self.plan.name)
         self.ledger.complete(live.entry, value)

@@ -141,11 +141,11 @@ def drive(loaded: LoadedSpec, home: Home, options: Options, display: Display) ->
         telling = opened.enter_context(Telling(home, plan, ledger, options.notify, display.note))
         state, reason, code = "failed", None, UNEXPECTED
         try:
-            tracking.start()
             spent = read_state(home, name).seconds
             watchers = (tracking, display, clock, *telling.watchers)
             conductor = MindingConductor(plan, ledger, home, watchers, options.fresh, spent, options.retry)
             conductor.closed, conductor.note = options.confirm is not None, display.note
+            tracking.start()  # After the conductor has seen what is not asked for any more.
             telling.states = conductor.states
             code = execute(conductor, loaded, options, display)
             plan = conductor.plan

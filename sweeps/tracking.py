@@ -69,12 +69,15 @@ class Tracking:
             raise EnvironmentProblem(str(error)) from None
 
     def start(self) -> None:
-        """Begin to write, first of all what an earlier run could not."""
+        """Begin to write, first of all what an earlier run could not.
+
+        A trial that a driver left without a word is interrupted until it goes on.
+        """
         load()  # Here, since imports in two threads at once may get in each other's way.
         self.writer.start()
         self.open_sweep()
         for entry, cell, row in self.tracked():
-            if row.state != "running" and not self.known.get(entry.run_ref, {}).get("complete"):
+            if not self.known.get(entry.run_ref, {}).get("complete"):
                 self.tell(entry, cell, row)
 
     def open_sweep(self, mend: Collection[str] = ()) -> None:

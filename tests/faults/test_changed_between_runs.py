@@ -53,7 +53,7 @@ def newest(home: Path) -> tuple[int, Path] | None:
 def test_a_damaged_checkpoint_costs_some_epochs_and_no_number(
     tmp_path: Path, home: Path, log: Path, long: bool
 ) -> None:
-    spec = write_spec(tmp_path, epochs=120)
+    spec = write_spec(tmp_path, epochs=60)
     undisturbed, draw, warned = tmp_path / "undisturbed", random.Random(7), 0
     shutil.copytree(home, undisturbed)
     assert run(spec, undisturbed) == 0

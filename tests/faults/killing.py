@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -46,16 +47,21 @@ def is_writing(args: tuple[Any, ...]) -> bool:
 
 @dataclass(frozen=True)
 class KillAtCall:
-    """Kills its process at the ``count``-th call of a method of the ledger: before it writes, or after."""
+    """Kills its process at the ``count``-th call of a method of the ledger: before it writes, or after.
+
+    Args:
+        of: Module and class of the method.
+    """
 
     method: str
     count: int
     after: bool
+    of: str = "sweeps.ledger:Ledger"
 
     def __call__(self) -> None:
-        from sweeps.ledger import Ledger
-
-        plain, left = getattr(Ledger, self.method), self.count
+        module, _, name = self.of.partition(":")
+        target = getattr(importlib.import_module(module), name)
+        plain, left = getattr(target, self.method), self.count
 
         def killing(*args: Any, **kwargs: Any) -> Any:
             nonlocal left
@@ -67,4 +73,4 @@ class KillAtCall:
                 os.kill(os.getpid(), signal.SIGKILL)
             return result
 
-        setattr(Ledger, self.method, killing)
+        setattr(target, self.method, killing)

@@ -73,7 +73,8 @@ class ForkedServer:
 
     def _healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=5) as answer:
+            asked = f"{self.uri}/api/2.0/mlflow/experiments/get?experiment_id=0"  # It opens its database.
+            with urllib.request.urlopen(asked, timeout=30) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False

@@ -99,7 +99,7 @@ class Swept:
 
 @pytest.fixture
 def swept(tmp_path: Path, home: Path, server: ForkedServer, proxy: Proxy, long: bool) -> Swept:
-    patience = Impatient(answer=20, end=60) if long else Impatient(answer=1, end=1)
+    patience = Impatient(answer=20, end=60) if long else Impatient(answer=4, end=1)
     return Swept(tmp_path, home, server.database, proxy, patience)
 
 
@@ -111,7 +111,7 @@ def test_a_server_that_is_killed_and_fails_in_every_way_has_everything_once_in_t
     swept.proxy.faults = [Fault("kill", times=1, seconds=10 if long else 0.5), *ways]
     if long:
         swept.proxy.faults += [Fault(way.do, 2, draw, 0.3) for draw in range(7) for way in ways]
-    assert swept.run(epochs=3000 if long else 100) == 0, swept.log.read_text()
+    assert swept.run(epochs=2000 if long else 100) == 0, swept.log.read_text()
     swept.assert_trained()
     assert swept.proxy.met == (65 if long else 9)
     swept.assert_whole()
@@ -123,7 +123,7 @@ def test_a_server_that_is_killed_and_fails_in_every_way_has_everything_once_in_t
 def test_while_a_server_does_not_come_back_all_is_trained_and_sync_writes_the_rest(
     swept: Swept, do: str, long: bool
 ) -> None:
-    swept.proxy.faults = [Fault(do, after=6, seconds=30 if long else 1.5)]
+    swept.proxy.faults = [Fault(do, after=6, seconds=30 if long else 5)]
     assert swept.run() == 5, swept.log.read_text()
     assert f"sweeps sync {swept.name}" in swept.log.read_text()
     swept.assert_trained()

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from faulty import write_spec
-from forked import ended, run_inline, start, until
+from forked import context, ended, run_inline, start, until
 from inspecting import assert_whole, ledger
 
 from sweeps.home import Home, read_json, write_json
@@ -32,6 +33,16 @@ class Listens:
         import sweeps.heartbeat
 
         sweeps.heartbeat.BEAT_SECONDS, sweeps.heartbeat.LISTEN_SECONDS = 0.05, self.seconds
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Lets a driver wait until another one is as far."""
+
+    gate: Barrier
+
+    def __call__(self) -> None:
+        self.gate.wait(60)
 
 
 @contextmanager
@@ -63,9 +74,10 @@ def test_of_two_drivers_of_one_name_one_runs_and_the_other_says_which(
     tmp_path: Path, home: Path, log: Path, long: bool
 ) -> None:
     for number in range(6 if long else 1):
-        spec = write_spec(tmp_path, epochs=100 + number)
+        spec = write_spec(tmp_path, epochs=200 + number)
         name, logs = f"twice{number}", [log.with_name(f"log{number}-{each}.txt") for each in (0, 1)]
-        drivers = [run_inline(each, spec, home, "--name", name) for each in logs]
+        gate = context().Barrier(2)
+        drivers = [run_inline(each, spec, home, "--name", name, before=Waits(gate)) for each in logs]
         codes = [ended(driver) for driver in drivers]
         assert sorted(codes) == [0, 6], [each.read_text() for each in logs]
         winner, loser = codes.index(0), codes.index(6)

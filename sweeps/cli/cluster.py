@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 import typer
 
 from sweeps.cli.app import SpecArgument, app
-from sweeps.errors import InputError
+from sweeps.errors import DONE, SOME_FAILED, TRACKING_INCOMPLETE, InputError
 
 if TYPE_CHECKING:
     from sweeps.cluster.jobs import Jobs
@@ -71,7 +72,8 @@ def submit(
         say(f"follow it: {hint('logs')} --follow; how far it is: {hint('status')}")
         return
     code = follow(jobs, job, sweep, show, say)
-    say(f"its report comes here with: {hint('report')}")
+    if code in (DONE, SOME_FAILED, TRACKING_INCOMPLETE):
+        say(f"its report comes here with: {hint('report')}")
     raise typer.Exit(code)
 
 
@@ -133,7 +135,7 @@ def for_the_head(arguments: list[str]) -> list[str]:
 
 def after_flag(flag: str, arguments: list[str]) -> str | None:
     """The value of an option, written either way."""
-    for each, after in zip(arguments, [*arguments[1:], None], strict=True):
+    for each, after in itertools.zip_longest(arguments, arguments[1:]):
         if each == flag:
             return after
         if each.startswith(f"{flag}="):

@@ -22,7 +22,6 @@ from mlflow_server import free_port
 MISSING = "no PostgreSQL server is installed: apt-get install postgresql"
 START_SECONDS = 60
 SETTINGS = {
-    "listen_addresses": "127.0.0.1",
     "fsync": "off",  # The tests end processes, not the machine.
     "shared_buffers": "32MB",
     "max_connections": "60",
@@ -52,6 +51,7 @@ class Postgres:
     Attributes:
         user: Role that owns all databases.
         password: Of that role; asked for over TCP and over the socket.
+        address: Where it listens beside the loopback, and lets the network of that address in.
     """
 
     folder: Path
@@ -59,11 +59,12 @@ class Postgres:
     port: int = field(default_factory=free_port)
     user: str = "sweeps"
     password: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
+    address: str | None = None
 
     @classmethod
-    def create(cls, programs: Path) -> Postgres:
+    def create(cls, programs: Path, address: str | None = None) -> Postgres:
         """A server with no database of ours yet, running."""
-        server = cls(Path(tempfile.mkdtemp(prefix="pg-")), programs)
+        server = cls(Path(tempfile.mkdtemp(prefix="pg-")), programs, address=address)
         file = server.folder / "password"
         file.touch(mode=0o600)
         file.write_text(server.password)
@@ -75,6 +76,9 @@ class Postgres:
                 "initdb", "--pgdata", server.folder / "data", "--username", server.user, "--pwfile", file,
                 "--auth", "scram-sha-256", "--no-sync", "--locale", "C.UTF-8",
             )  # fmt: skip
+            if address is not None:
+                with (server.folder / "data" / "pg_hba.conf").open("a") as rules:
+                    rules.write(f"host all all {address}/24 scram-sha-256\n")
             server.start()
         except BaseException:
             server.remove()
@@ -83,7 +87,8 @@ class Postgres:
 
     def url(self, database: str, driver: str = "postgresql") -> str:
         """Address of a database, with the password in it."""
-        return f"{driver}://{self.user}:{quote(self.password)}@127.0.0.1:{self.port}/{database}"
+        host = self.address or "127.0.0.1"
+        return f"{driver}://{self.user}:{quote(self.password)}@{host}:{self.port}/{database}"
 
     def new_database(self, name: str) -> str:
         """Make an empty database; its address."""
@@ -96,7 +101,8 @@ class Postgres:
 
     def start(self) -> None:
         """Start it and wait until it takes connections."""
-        settings = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+        listens = {"listen_addresses": ",".join(filter(None, ["127.0.0.1", self.address]))}
+        settings = " ".join(f"-c {name}={value}" for name, value in {**SETTINGS, **listens}.items())
         options = f"-p {self.port} -k {self.folder} {settings}"
         self._run(
             "pg_ctl", "start", "--pgdata", self.folder / "data", "--log", self.folder / "log", "--wait",

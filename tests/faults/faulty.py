@@ -48,7 +48,9 @@ class Faulty(nn.Module):
         if fault["do"] == "slow":
             time.sleep(0.1)
             return
-        self.path.write_text(json.dumps({**fault, "times": fault["times"] - 1}))
+        aside = self.path.with_suffix(".tmp")  # Somebody may be reading it.
+        aside.write_text(json.dumps({**fault, "times": fault["times"] - 1}))
+        aside.replace(self.path)
         if fault["do"] == "raise":
             raise RuntimeError("the loss is out of order")
         if fault["do"] == "exhaust":

@@ -85,7 +85,7 @@ class StandingRay:
         for each in [node] if node is not None else self.nodes:
             for process in family(each.pid):
                 with contextlib.suppress(psutil.Error):
-                    if process.name().startswith("ray::") and "IDLE" not in " ".join(process.cmdline()):
+                    if process.name().startswith("ray::ImplicitFunc"):
                         found.append(process)
         return found
 

@@ -18,17 +18,23 @@ from sweeps.state import stored_plan
 INLINE = ("--executor", "inline")
 
 
+@pytest.mark.parametrize(
+    ("what", "said"), [("raise", "the loss is out of order"), ("exhaust", "can't allocate memory")]
+)
 def test_a_failed_trial_is_retried_in_its_own_run_and_counts_once(
-    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+    what: str, said: str, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec, at = write_spec(tmp_path, which=(1, 2)), ("--home", home)
-    fault(tmp_path, 1, "raise")
+    fault(tmp_path, 1, what)
     assert run(spec, home) == 3, "the others went on"
+    (row,) = [row for row in ledger(home, "faulty") if row.state == "failed"]
+    assert said in row.attrs["reason"]
+    assert row.attrs["attempt"] == 2, "the same error twice is final, however many attempts there are"
     failed = next(trial for trial in told(capsys, "trials", "faulty", *at) if trial["state"] == "failed")
     before = assert_whole(home, "faulty")
     assert run(spec, home) == 3, "what failed is not run again by itself"
     assert [row.state for row in ledger(home, "faulty")].count("failed") == 1
-    fault(tmp_path, 1, "raise", times=0)
+    fault(tmp_path, 1, what, times=0)
     assert sweeps("retry", "faulty", *at, *INLINE) == 0
     assert told(capsys, "status", "faulty", *at)["trials"] == {
         "total": 3, "waiting": 0, "running": 0, "complete": 3, "pruned": 0, "failed": 0

@@ -118,3 +118,19 @@ def test_an_epoch_that_would_take_minutes_is_cut_short_and_trained_again(
     assert ended(run_inline(log, spec, home)) == 0, log.read_text()
     assert_whole(home, "faulty")
     assert sorted(len(rows) for rows in histories(home).values()) == [4, 4]
+
+
+def test_two_signals_end_it_at_once_and_lose_nothing(tmp_path: Path, home: Path, log: Path) -> None:
+    spec = write_spec(tmp_path)
+    fault(tmp_path, 1, "hang", times=1)
+    driver = run_inline(log, spec, home)
+    until(lambda: json.loads((tmp_path / "fault-1.json").read_text())["times"] == 0, driver, log)
+    begin = time.monotonic()
+    os.kill(pid(driver), signal.SIGTERM)
+    until(lambda: "stopping" in log.read_text(), driver, log)
+    os.kill(pid(driver), signal.SIGTERM)
+    assert ended(driver, 30) in (143, -signal.SIGTERM), "unless it was quicker in order"
+    assert time.monotonic() - begin < 15
+    assert ended(run_inline(log, spec, home)) == 0, log.read_text()
+    assert_whole(home, "faulty")
+    assert sorted(len(rows) for rows in histories(home).values()) == [4, 4]

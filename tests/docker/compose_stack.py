@@ -31,7 +31,11 @@ PASSWORDS = {
 SIZES = {"VERSION": "0", "WORKER_CPUS": "1", "WORKER_MEMORY": "1g", "HEAD_MEMORY": "1g", "SPECS": "."}
 TOKEN = "t0ken" * 8
 START_SECONDS = 120
-QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # No further process for a feature that nobody uses.
+QUIET = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # No further process for a feature that nobody uses.
+    "RAY_worker_niceness": "0",  # By default workers wait for whatever else this machine does.
+    "OMP_NUM_THREADS": "1",
+}
 INSIDE = ("master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "s3.grpc")
 
 
@@ -80,7 +84,7 @@ class Stack:
         """What the service's own health check says."""
         service = self.services[name]
         asked = subprocess.run(
-            service.health, env=self._environment(service), capture_output=True, timeout=60, check=False
+            service.health, env=self.environment(service), capture_output=True, timeout=60, check=False
         )
         return asked.returncode == 0
 
@@ -116,12 +120,12 @@ class Stack:
         place.mkdir(exist_ok=True)
         with (self.folder / f"{service.name}.log").open("ab") as log:
             return subprocess.Popen(
-                service.command, env=self._environment(service), cwd=place,
+                service.command, env=self.environment(service), cwd=place,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 user=ordinary_user() if service.name == "postgres" else None,
             )  # fmt: skip
 
-    def _environment(self, service: Service) -> dict[str, str]:
+    def environment(self, service: Service) -> dict[str, str]:
         """Of the service alone; nothing of the tests' but where programs are."""
         programs = [str(Path(sys.executable).parent), str(binaries() or ""), os.environ.get("PATH", "")]
         kept = {name: os.environ[name] for name in ("LANG", "HOME", "TMPDIR") if name in os.environ}
@@ -140,7 +144,7 @@ class Stack:
         name = service.environment["POSTGRES_USER"]
         made = subprocess.run(
             ["initdb", f"--username={name}", f"--pwfile={secret}", "--no-sync", *asked],
-            env=self._environment(service), cwd=place, user=user, capture_output=True, text=True, check=False,
+            env=self.environment(service), cwd=place, user=user, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if made.returncode:
             raise RuntimeError(made.stderr)
@@ -154,7 +158,8 @@ class Stack:
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{ports['store']}",
             "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports['mlflow']}",
             "RAY_AUTH_TOKEN_PATH": str(self.folder / "ray_token"),
-            "RAY_TMPDIR": str(self.folder),
+            # Nodes that share a folder remove each other's working directories.
+            "RAY_TMPDIR": str(self.folder / service.name),
             "SWEEPS_TRACKING_URI": f"http://127.0.0.1:{ports['mlflow']}",
             "SWEEPS_HOME": str(self.folder / "home"),
         }

@@ -20,15 +20,14 @@ from compose_file import DOCKER
 from compose_stack import PASSWORDS, TOKEN, Stack
 from postgres import MISSING, binaries
 
+pytestmark = pytest.mark.fuller  # Starts every service of the stack.
 METRICS = ("metrics", PASSWORDS["METRICS_PASSWORD"])
 SWEEPS = ("sweeps", PASSWORDS["MLFLOW_PASSWORD"])
 
 
 @pytest.fixture(scope="module")
-def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+def stack() -> Iterator[Stack]:
     """Database, store, tracking server with its accounts, and dashboard."""
-    if not any(request.config.getoption(name, default=False) for name in ("--all", "--long")):
-        pytest.skip("starts the services of the stack; asked for by --all")
     if binaries() is None:
         pytest.skip(MISSING)
     folder = Path(tempfile.mkdtemp(prefix="stack-"))  # Short: sockets have paths of at most 107 bytes.
@@ -95,18 +94,7 @@ metrics = mlflow.get_run(run.info.run_id).data.metrics
 print(run.info.artifact_uri.split(":")[0], pathlib.Path(path).read_text(), metrics)
 """
     assert "mlflow-artifacts weights {'val/accuracy': 0.5}" in client(stack, code)
-    import boto3
-
-    environment = stack.services["mlflow"].environment
-    store = boto3.client(
-        "s3", endpoint_url=environment["AWS_ENDPOINT_URL"], region_name="us-east-1",
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-    )  # fmt: skip
-    assert {bucket["Name"] for bucket in store.list_buckets()["Buckets"]} == {"mlflow", "sweeps"}
-    listed = [each["Key"] for each in store.list_objects_v2(Bucket="mlflow")["Contents"]]
-    assert any(key.endswith("/artifacts/model/weights.txt") for key in listed)
-    store.close()
+    assert any(key.endswith("/artifacts/model/weights.txt") for key in stored(stack, "mlflow"))
 
 
 def test_the_tracking_server_asks_who_it_is_and_where(stack: Stack) -> None:
@@ -214,3 +202,20 @@ def test_a_second_preparation_keeps_what_is_there_and_sets_passwords_anew(stack:
     status, text = asked(stack, "mlflow", search, ("sweeps", "an0therpassword"))
     assert status == 200
     assert "through" in text
+
+
+def stored(stack: Stack, bucket: str) -> list[str]:
+    """Names of all objects in a bucket of the store."""
+    import boto3
+
+    environment = stack.services["mlflow"].environment
+    store = boto3.client(
+        "s3", endpoint_url=environment["AWS_ENDPOINT_URL"], region_name="us-east-1",
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+    )  # fmt: skip
+    try:
+        assert {each["Name"] for each in store.list_buckets()["Buckets"]} == {"mlflow", "sweeps"}
+        return [each["Key"] for each in store.list_objects_v2(Bucket=bucket).get("Contents", [])]
+    finally:
+        store.close()

@@ -15,7 +15,7 @@ import pytest
 from faulty import fault, write_spec
 from forked import ended, run_inline, start, until
 from inspecting import assert_whole, histories, ledger
-from standing import StandingRay, standing_ray
+from standing import Environment, StandingRay, family, standing_ray
 
 pytestmark = pytest.mark.fuller  # A Ray that stands by itself.
 
@@ -61,14 +61,16 @@ def test_kills_of_a_driver_on_a_standing_ray_change_nothing_and_leave_no_orphan(
         wanted = epochs(home) + draw.randrange(5, 20)
         driver = start(log, "run", spec, "--home", home, before=standing.joining)
         until(lambda wanted=wanted: epochs(home) >= wanted, driver, log, seconds=120)
+        until(lambda: bool(standing.workers()), driver, log)
         orphans = standing.workers()
-        assert orphans
         assert driver.pid is not None
         os.kill(driver.pid, signal.SIGKILL)
         ended(driver)
         if draw.random() < 0.5:  # Otherwise the next driver comes while they still train.
+            begin = time.monotonic()
             assert not gone(orphans, ORPHANED_SECONDS), "a worker without a driver trains on"
-    assert ended(start(log, "run", spec, "--home", home, before=standing.joining), 240) == 0, log.read_text()
+            print(f"{len(orphans)} workers ended {time.monotonic() - begin:.1f} s after their driver")
+    assert ended(start(log, "run", spec, "--home", home, before=standing.joining), 400) == 0, log.read_text()
     assert not gone(orphans, ORPHANED_SECONDS), "a worker without a driver trains on"
     assert_whole(home, "faulty")
     assert histories(home) == histories(whole), "the same to the last bit"
@@ -87,7 +89,7 @@ def test_the_trials_of_a_node_that_is_lost_go_on_elsewhere_from_their_checkpoint
     lost = len(standing.workers(node))
     time.sleep(1)
     standing.kill(node)
-    assert ended(driver, 240) == 0, log.read_text()
+    assert ended(driver, 400) == 0, log.read_text()
     found = assert_whole(home, "faulty")
     assert histories(home) == histories(whole), "the same to the last bit"
     attempts = [row.attrs["attempt"] for row in ledger(home, "faulty")]
@@ -95,3 +97,21 @@ def test_the_trials_of_a_node_that_is_lost_go_on_elsewhere_from_their_checkpoint
     assert max(attempts) == 2
     assert sum(run["tags"].get("sweep.attempt") == "2" for run in found.values()) == attempts.count(2)
     print(f"a node with {lost} trials lost, 0 lost, 0 doubled")
+
+
+@pytest.mark.long
+def test_a_ray_of_its_own_ends_with_a_driver_that_is_killed(
+    undisturbed: tuple[Path, Path], home: Path, log: Path
+) -> None:
+    spec, whole = undisturbed
+    driver = start(log, "run", spec, "--home", home, before=Environment({"RAY_worker_niceness": "0"}))
+    until(lambda: epochs(home) >= 5, driver, log, seconds=120)
+    assert driver.pid is not None
+    children = family(driver.pid)
+    assert len(children) > 3
+    os.kill(driver.pid, signal.SIGKILL)
+    ended(driver)
+    assert not gone(children, ORPHANED_SECONDS), "a process of its Ray is left"
+    assert ended(run_inline(log, spec, home)) == 0, log.read_text()
+    assert_whole(home, "faulty")
+    assert histories(home) == histories(whole)

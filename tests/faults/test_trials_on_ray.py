@@ -33,7 +33,7 @@ def test_each_fault_ends_that_trial_as_it_should_and_no_other(
     fault(tmp_path, HANGS_ONCE, "hang", times=1)
     fault(tmp_path, GROWS_ONCE, "grow", times=1)
     awake = Environment({"RAY_worker_niceness": "0"})  # A busy machine would starve the workers.
-    assert ended(start(log, "run", spec, "--home", home, before=awake), 300) == 3, log.read_text()
+    assert ended(start(log, "run", spec, "--home", home, before=awake), 540) == 3, log.read_text()
     found = assert_whole(home, "faulty")
     rows = {row.attrs["params"]["which"]: row for row in ledger(home, "faulty") if row.attrs["params"]}
     expected = {

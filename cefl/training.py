@@ -169,6 +169,11 @@ class Fit:
             "optimizer": deepcopy(self.optimizer.state_dict()),
         }
 
+    @property
+    def size(self) -> int:
+        """Bytes of `state_dict`: weights and momentum."""
+        return 2 * sum(int(tensor.nbytes) for tensor in self.model.state_dict().values())
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave, which stays as it is."""
         self.epoch = state["epoch"]

@@ -34,6 +34,9 @@ from cefl.training import WEIGHTS, EpochResult, Fit, ImageSet, SplitResult, fit,
 CHECKPOINT_SHARE = 0.01
 """Part of the training time that writing checkpoints may take: not every short epoch has one."""
 
+CHECKPOINT_SPEED = 250e6
+"""Bytes a second at which a checkpoint is taken to be written before the first one shows what it takes."""
+
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Row = dict[str, Any]
 
@@ -70,7 +73,10 @@ def run_trial(
             f"{folder}: its checkpoint is of trial {state.get('key')}, but this is trial {config.key()};"
             " choose another folder, or delete this one"
         )
-    run.load_state_dict(state)
+    if "model" in state:
+        run.load_state_dict(state)
+    else:
+        run.epoch = state["epoch"]
     return _rows(config, folder, dataset, division, run, json.loads(state["rows"]))
 
 
@@ -81,7 +87,7 @@ def _rows(
     yield from list(rows)
     with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    written, cost = time.monotonic(), 0.0
+    written, cost = time.monotonic(), run.size / CHECKPOINT_SPEED
     for result in run:
         row: Row = {
             "epoch": result.epoch,
@@ -99,7 +105,9 @@ def _rows(
         if last or time.monotonic() - written > cost / CHECKPOINT_SHARE:
             begin = time.monotonic()
             facts = {"key": config.key(), "rows": json.dumps(rows)}
-            save_checkpoint(folder, result.epoch, {**run.state_dict(), **facts})
+            # From the last one nothing goes on.
+            state = {"epoch": result.epoch} if last else run.state_dict()
+            save_checkpoint(folder, result.epoch, {**state, **facts})
             written = time.monotonic()
             cost = written - begin
         yield row

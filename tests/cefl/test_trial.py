@@ -6,9 +6,11 @@ import itertools
 import json
 import math
 import random
+import time
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from cefl.errors import CeflError, CheckpointError, DataError, ImbalanceError
 from cefl.metrics import classification_metrics, confusion, shot_accuracy
 from cefl.models import build_model
 from cefl.recipes import PRESETS, Recipe
+from cefl.training import EpochResult, Fit
 from cefl.trial import IMAGENET_MEAN, IMAGENET_STD, assemble, divide, run_trial
 
 RECIPE = Recipe(epochs=4, batch_size=16, learning_rate=0.05, augment="crop", crop_padding=1, milestones=(3,))
@@ -160,12 +163,40 @@ def test_a_stopped_trial_repeats_its_rows_and_goes_on_to_the_same_weights(
     config = configured()
     whole = run(config, tmp_path / "whole")
     stopped = list(itertools.islice(run_trial(config, tmp_path / "stopped", "cpu"), stop))
-    known = 1 if share < 1 else stop
-    assert found(tmp_path / "stopped")[0][0] == known
+    known = 0 if share < 1 else stop
+    assert [epoch for epoch, _ in found(tmp_path / "stopped")][:1] == ([known] if known else [])
     resumed = run(config, tmp_path / "stopped")
     assert resumed[:known] == stopped[:known], "timestamps and seconds too"
     assert untimed(resumed) == untimed(whole)
     assert same_weights(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_checkpoints_take_a_hundredth_of_the_time_however_short_the_epochs(
+    configured: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a checkpoint takes a second and an epoch 30, every fourth has one, from the first on."""
+    clock, written = SimpleNamespace(now=0.0, time_ns=time.time_ns), list[int]()
+    clock.monotonic = lambda: clock.now
+
+    def write(folder: Path, epoch: int, state: dict[str, Any]) -> None:
+        clock.now += 1.0
+        written.append(epoch)
+
+    class Run(Fit):
+        size = int(trial.CHECKPOINT_SPEED)  # Taken to need a second.
+
+        def __next__(self) -> EpochResult:
+            clock.now += 30.0
+            self.epoch += 1
+            return EpochResult(self.epoch, 0.1, 1.0, 0.5, {}, 30.0, 1.0)
+
+    monkeypatch.setattr(trial, "time", clock)
+    monkeypatch.setattr(trial, "save_checkpoint", write)
+    dataset, division, run = assemble(configured(), "cpu")
+    run.__class__ = Run
+    config = configured(recipe=replace(RECIPE, epochs=101))
+    list(itertools.islice(trial._rows(config, tmp_path, dataset, division, run, []), 100))
+    assert written == list(range(4, 101, 4))
 
 
 def test_a_finished_trial_gives_its_rows_again_and_trains_nothing(

@@ -23,6 +23,7 @@ from sweeps.live import Live
 from sweeps.preparing import PreparingBar
 from sweeps.results import outcome
 from sweeps.spec import Spec
+from trackers.escaping import legible, one_line
 from trackers.table import arm_label
 
 MOST_CELLS = 6  # Of the best so far, so that the display keeps to one screen.
@@ -57,6 +58,7 @@ class TerminalDisplay:
 
     def note(self, text: str) -> None:
         """A line about what happens beside the trials."""
+        text = legible(text)
         self.console.print(
             f"[dim]{text}[/dim]" if self.console.is_terminal else text, highlight=False, soft_wrap=True
         )
@@ -98,8 +100,9 @@ class TerminalDisplay:
             if leader is None or value > leader.score:
                 self.best[live.cell.name] = Best(label, entry.seed, value)
         if state == "failed":
+            why = escape(one_line(last_line(reason)))
             self.console.print(
-                f"[red]failed[/red] {live.cell.name} {label} seed {entry.seed}: {escape(last_line(reason))}",
+                f"[red]failed[/red] {live.cell.name} {label} seed {entry.seed}: {why}",
                 soft_wrap=True,
             )
         elif not self.console.is_terminal:

@@ -16,6 +16,7 @@ from sweeps.protocol import with_confirmation
 from sweeps.results import asks_so_far
 from sweeps.snapshot import read_ledger
 from sweeps.spec import LoadedSpec, load_text
+from trackers.escaping import legible_json
 
 CONDITIONS = "conditions.json"
 ASKS = "asks.json"
@@ -189,4 +190,4 @@ def extend(home: Home, plan: Plan, more: int) -> Plan:
 
 def to_json(value: object) -> str:
     """As every command prints it."""
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    return legible_json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))

@@ -15,6 +15,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from trackers.compare import BASELINE
+from trackers.escaping import one_line
 from trackers.views import Reference
 
 _LIGHT = ("#1d2127", "#5b626d", "#e3e6ea", "#ffffff")
@@ -98,7 +99,7 @@ def template(dark: bool = False) -> dict[str, Any]:
 
 def safe(text: str) -> str:
     """Text that Plotly shows as it is, in one line: it understands tags and entities, so both are escaped."""
-    return html.escape(" ".join(str(text).split()), quote=False)
+    return html.escape(one_line(text), quote=False)
 
 
 def short(text: str, most: int = LONGEST_TICK) -> str:

@@ -18,6 +18,7 @@ import jinja2
 from jinja2.bccache import Bucket
 from markupsafe import Markup
 
+from trackers.escaping import legible
 from trackers.figure_style import template
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -47,6 +48,7 @@ def environment() -> jinja2.Environment:
         bytecode_cache=_COMPILED,
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=lambda value: legible(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -32,7 +32,7 @@ from cefl.data.dataset import (
     statistics,
 )
 from cefl.data.heldout import hold_out_test
-from cefl.data.raw import SPLITS, Job, Progress, Raw, Reduced, Source, check_raw
+from cefl.data.raw import SPLITS, Job, Progress, Raw, Reduced, Source, check_raw, legible
 from cefl.data.storing import new_image_file, save, sync
 from cefl.disk import NO_ROOM, free_at
 from cefl.errors import IMAGES_SHOWN, CacheNotWritten, DataError, UnreadableImage, UnreadableImages
@@ -164,7 +164,7 @@ def _layout(raw: Raw, test_per_class: int | None, place: str) -> Layout:
     parts = {split: Part(split, np.arange(len(raw.labels[split]))) for split in SPLITS if split in raw.labels}
     if "test" not in parts:
         drawn = raw.test_per_class if test_per_class is None else test_per_class
-        held_out = hold_out_test(raw.labels["train"], raw.classes, drawn, place)
+        held_out = hold_out_test(raw.labels["train"], classes_of(raw), drawn, place)
         parts |= {"train": Part("train", held_out.train), "test": Part("train", held_out.test)}
         return Layout(parts, held_out.rule, held_out.notes)
     if test_per_class is not None:
@@ -204,6 +204,11 @@ def _write_splits(raw: Raw, layout: Layout, work: Path, progress: Progress | Non
     }
 
 
+def classes_of(raw: Raw) -> tuple[str, ...]:
+    """Names of the classes as they are kept and shown from here on."""
+    return tuple(map(legible, raw.classes))
+
+
 def _describe(
     source: Source,
     raw: Raw,
@@ -217,8 +222,8 @@ def _describe(
         version=VERSION,
         source=source.identity,
         name=source.name,
-        classes=list(raw.classes),
-        digest=digest_of(raw.classes, splits),
+        classes=list(classes_of(raw)),
+        digest=digest_of(classes_of(raw), splits),
         mean=list(mean),
         std=list(std),
         image_shape=list(raw.image_shape),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from unicodedata import category
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from cefl.errors import DataError, UnreadableImage
 
 SPLITS = ("train", "val", "test")
 """The names of the splits, in the order in which they are stored and digested."""
+
+UNSEEN, JOINERS = ("Cc", "Cf", "Cs", "Zl", "Zp"), "\u200c\u200d"
+"""Categories of Unicode: controls, formats, halves of pairs, separators; and formats that letters need."""
 
 NAMES_SHOWN = 10
 """How many class names a message lists before it says how many more there are."""
@@ -146,6 +150,19 @@ def some_names(names: Sequence[str]) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
+def legible(name: str) -> str:
+    """A class name with escapes for what moves a cursor, turns the order of letters, or cannot be seen.
+
+    What joins letters (U+200C, U+200D) stays, since languages need it.
+    """
+    return "".join(
+        letter.encode("unicode_escape").decode()
+        if category(letter) in UNSEEN and letter not in JOINERS
+        else letter
+        for letter in name
+    )
+
+
 def check_raw(raw: Raw, place: str) -> tuple[str, ...]:
     """Check that a model can be trained and tested on what a source offers.
 
@@ -164,7 +181,8 @@ def check_raw(raw: Raw, place: str) -> tuple[str, ...]:
         raise DataError(
             f"{place}: `at least 2 classes` must hold, but there is {some_names(raw.classes) or 'none'}"
         )
-    if any(not name.strip() for name in raw.classes) or len(set(raw.classes)) < len(raw.classes):
+    distinct = set(map(legible, raw.classes))
+    if any(not name.strip() for name in raw.classes) or len(distinct) < len(raw.classes):
         raise DataError(f"{place}: class names must be unique and not empty, but are {list(raw.classes)}")
     notes = []
     for split, labels in raw.labels.items():

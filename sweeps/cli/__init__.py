@@ -12,6 +12,7 @@ from typing import NoReturn
 from sweeps.cli import cluster, comparing, data, exporting, figures, results, running, service, upkeep  # noqa: F401
 from sweeps.cli.app import app
 from sweeps.errors import ENVIRONMENT, INTERRUPTED, TERMINATED, UNEXPECTED, WRONG_INPUT, SweepError
+from trackers.escaping import legible
 from trackers.masking import masked, without_secrets
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -45,11 +46,11 @@ def main() -> None:
 
 def fail(message: str, code: int) -> None:
     """Say what is wrong and end."""
-    print(f"error: {masked(message)}", file=sys.stderr)
+    print(f"error: {legible(masked(message))}", file=sys.stderr)
     sys.exit(code)
 
 
 def crash() -> NoReturn:
     """Say where an exception that nobody foresaw came from, without secrets in it, and end."""
-    print(without_secrets(traceback.format_exc()), file=sys.stderr, end="")
+    print(legible(without_secrets(traceback.format_exc())), file=sys.stderr, end="")
     sys.exit(UNEXPECTED)

@@ -62,6 +62,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: st
     from rich.markup import escape
     from rich.table import Table
 
+    from trackers.escaping import one_line
+
     table = Table(
         title=title,
         title_justify="left",
@@ -77,7 +79,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: st
         )
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*("-" if value is None else escape(str(value)) for value in row))
+        table.add_row(*("-" if value is None else escape(one_line(value)) for value in row))
     console = Console()
     if not console.is_terminal:  # A pipe has no width: nothing is folded.
         console = Console(width=UNLIMITED)

@@ -33,6 +33,7 @@ def prepare(
     from cefl.errors import UnreadableImages
     from sweeps.data_sets import Cached, facts, prepare_source, users
     from sweeps.initialising import description
+    from trackers.escaping import legible
 
     place = home_at(home)
     try:
@@ -46,7 +47,7 @@ def prepare(
     if json:
         print_json(facts(Cached(dataset.folder, dataset, None), users(place)))
         return
-    print("\n".join(description(dataset)))
+    print(legible("\n".join(description(dataset))))
     print(f"\n{'prepared' if made else 'was prepared already'}: {dataset.folder}")
 
 

@@ -71,6 +71,7 @@ def logs(
 
 def print_trial(log: TrialLog) -> None:
     """What is known of a trial, but for its epochs."""
+    from trackers.escaping import legible
     from trackers.table import arm_label
 
     entry, attrs = log.entry, log.row.attrs
@@ -88,7 +89,7 @@ def print_trial(log: TrialLog) -> None:
     }
     for title, text in lines.items():
         if text:
-            print(f"{title:<13} {text}")
+            print(f"{title:<13} {legible(str(text))}")
     print()
 
 

@@ -33,6 +33,7 @@ os.environ.update({name: value for name, value in QUIET.items() if name not in o
 
 import ray  # noqa: E402 (it reads the environment when it is imported)
 from ray import tune  # noqa: E402
+from ray.tune.execution import class_cache  # noqa: E402
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler  # noqa: E402
 from ray.tune.search import Searcher  # noqa: E402
 
@@ -53,6 +54,11 @@ from sweeps.watching import Silence  # noqa: E402
 
 # Its driver prints what a raylet says of dead workers, on standard output, which `--json` has for itself.
 setattr(ray._private.worker, "print_to_stdstream", lambda data, ignore_prefix: None)  # noqa: B010
+
+# Tune describes its actors by these, for the logs of every node to hold: a node has keys of its own.
+class_cache.ENV_VARS_TO_PROPAGATE.difference_update(
+    {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"}
+)
 
 START_ATTEMPTS = 2
 ASK_AHEAD = 1000  # Far above any number of slots: `LedgerSearch` itself holds back.

@@ -160,7 +160,6 @@ class Stack:
             "RAY_AUTH_TOKEN_PATH": str(self.folder / "ray_token"),
             # Nodes that share a folder remove each other's working directories.
             "RAY_TMPDIR": str(self.folder / service.name),
-            "SWEEPS_TRACKING_URI": f"http://127.0.0.1:{ports['mlflow']}",
             "SWEEPS_HOME": str(self.folder / "home"),
         }
         words = {"/opt/sweeps": str(DOCKER)} | dict(self._words(service.name))

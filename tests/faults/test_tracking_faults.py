@@ -109,11 +109,9 @@ def test_a_server_that_is_killed_and_fails_in_every_way_has_everything_once_in_t
     swept.patience = Impatient(answer=swept.patience.answer, end=120)
     ways = [Fault(do, times=2, seconds=0.3) for do in ("cut", "deafen", "slow", "break")]
     swept.proxy.faults = [Fault("kill", times=1, seconds=10 if long else 0.5), *ways]
-    if long:
-        swept.proxy.faults += [Fault(way.do, 2, after, 0.3) for after in range(3) for way in ways]
     assert swept.run(epochs=400 if long else 100) == 0, swept.log.read_text()
     swept.assert_trained()
-    assert swept.proxy.met >= (20 if long else 9)
+    assert swept.proxy.met == 9
     swept.assert_whole()
 
 

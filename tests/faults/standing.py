@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -96,6 +97,7 @@ class StandingRay:
         """End everything."""
         for node in list(self.nodes):
             self.kill(node)
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
 
 def family(number: int) -> list[psutil.Process]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,11 @@ SMALL = 64
 
 LARGE = 256
 """The side of a cached image, at most."""
+
+LARGE_PIXELS = 1 << 24
+"""Of images with more than so many to be decoded, one at a time is in memory."""
+
+_ONE_LARGE = threading.Lock()
 
 GREY_MODES = ("1", "L", "LA")
 ALPHA_MODES = ("LA", "PA", "RGBA", "RGBa")
@@ -133,9 +139,11 @@ def decode(path: str, geometry: Geometry) -> NDArray[np.uint8]:
     with Image.open(path, formats=FORMATS) as opened:
         if geometry.scaled:  # lets a JPEG decode at a half to an eighth, still twice as large as needed
             opened.draft(opened.mode, (2 * geometry.width, 2 * geometry.height))
-        image = _eight_bits(ImageOps.exif_transpose(opened), "L" if geometry.channels == 1 else "RGB")
-    if geometry.scaled and image.size != target:
-        image = ImageOps.fit(image, target, Image.Resampling.BILINEAR)
+        # Sixteen threads with a bomb each, just below Pillow's limit, would take many GB.
+        with _ONE_LARGE if opened.width * opened.height > LARGE_PIXELS else nullcontext():
+            image = _eight_bits(ImageOps.exif_transpose(opened), "L" if geometry.channels == 1 else "RGB")
+            if geometry.scaled and image.size != target:
+                image = ImageOps.fit(image, target, Image.Resampling.BILINEAR)
     if image.size != target:
         raise ValueError(f"its header says {target} px, its pixels {image.size}")
     return np.asarray(image, dtype=np.uint8).reshape(geometry.height, geometry.width, geometry.channels)

@@ -70,12 +70,10 @@ def test_holm_of_a_hand_calculation_keeps_the_order_given() -> None:
     assert holm([]) == []
 
 
-@pytest.mark.parametrize("tests", range(1, 8))
+@pytest.mark.parametrize("tests", [1, 3, 7])
 def test_holm_is_that_of_statsmodels(tests: int) -> None:
-    rng = np.random.default_rng(tests)
-    for spread in (1.0, 0.02):
-        pvalues = [*(rng.random(tests) * spread), 0.01, 0.01]
-        assert holm(pvalues) == multipletests(pvalues, method="holm")[1].tolist()
+    pvalues = [*(np.random.default_rng(tests).random(tests) * 0.3), 0.01, 0.01]
+    assert holm(pvalues) == multipletests(pvalues, method="holm")[1].tolist()
 
 
 def test_an_undecided_test_stays_undecided_and_counts() -> None:

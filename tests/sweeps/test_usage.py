@@ -24,7 +24,7 @@ def epochs() -> Iterator[dict[str, Any]]:
     time.sleep(0.2)
     yield {"epoch": 2, "metrics": {}}
     held = np.ones(25_000_000)
-    yield {"epoch": 3, "metrics": {"sum": held[0]}}
+    yield {"epoch": 3, "metrics": {"sum": held[0], "memory": psutil.Process().memory_info().rss / 1e6}}
 
 
 def test_each_row_says_what_its_epoch_used_and_the_last_one_where() -> None:
@@ -32,12 +32,15 @@ def test_each_row_says_what_its_epoch_used_and_the_last_one_where() -> None:
     used = [row[SYSTEM] for row in rows]
     assert used[0][CPU] > 0
     assert used[1][CPU] < used[0][CPU], "a process that waits uses nothing"
-    assert used[2][MEMORY] - used[1][MEMORY] == pytest.approx(200, abs=20)
+    metrics = rows[2]["metrics"]  # Not 200 MB more: some may be what other tests have freed.
+    assert used[2][MEMORY] == pytest.approx(metrics.pop("memory"), abs=20), (
+        "what was freed before may be used"
+    )
     share = used[2]["system/system_memory_usage_percentage"]
     assert share == pytest.approx(1e8 * used[2][MEMORY] / psutil.virtual_memory().total, abs=0.1)
     assert [ENVIRONMENT in row for row in rows] == [False, False, True]
     assert rows[2][ENVIRONMENT]["versions"]["numpy"] == np.__version__
-    assert rows[2]["metrics"] == {"sum": 1.0}, "metrics stay as they are"
+    assert metrics == {"sum": 1.0}, "metrics stay as they are"
 
 
 def test_the_thread_ends_with_the_trial() -> None:

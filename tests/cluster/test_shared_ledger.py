@@ -166,7 +166,7 @@ def test_homes_share_databases_of_ledger_and_runs_and_do_not_meet(
         command("sync", "first", "--home", homes[0], "--json"), capture_output=True, text=True
     )
     assert synced.returncode == 0, synced.stderr
-    assert json.loads(synced.stdout)["complete"], "the home knows where"
+    assert json.loads(synced.stdout)["problem"] is None, "the home knows where"
     assert postgres.password not in synced.stdout + (homes[0] / "home.json").read_text()
     refused = run(specs[0], homes[0], "--name", "second")
     assert refused.returncode == 2

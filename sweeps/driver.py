@@ -52,7 +52,8 @@ REPORT_FILES = ("report.html", "report.md", "results.csv", "best.yaml")
 class Executor(Protocol):
     """Who trains: see `sweeps.executors`."""
 
-    slots: int
+    @property
+    def slots(self) -> int: ...
 
     def run(self, conductor: Conductor) -> None: ...
 
@@ -116,7 +117,24 @@ def drive(loaded: LoadedSpec, home: Home, options: Options, display: Display) ->
     name = options.name or loaded.spec.name
     if options.address is None:
         check_gpus(loaded)
+        return drive_here(loaded, home, options, display, name, None)
+    display.note(opening(options))
+    executor = make_executor(loaded, options)  # First: what the cluster cannot give is refused.
+    try:
+        return drive_here(loaded, home, options, display, name, executor)
+    finally:
+        close_executor(executor)
+
+
+def drive_here(
+    loaded: LoadedSpec, home: Home, options: Options, display: Display, name: str, executor: Executor | None
+) -> Outcome:
+    """The same, with the executor if it is there already."""
     home.create()
+    if executor is not None and isinstance(asked := getattr(executor, "asked", None), dict):
+        from sweeps.executors.reaching import check_nodes
+
+        check_nodes(home, asked)
     first = name not in home.sweeps()
     plan = build_plan(loaded, home.data, name, display.preparing)
     check_selection(plan)
@@ -147,7 +165,7 @@ def drive(loaded: LoadedSpec, home: Home, options: Options, display: Display) ->
             conductor.closed, conductor.note = options.confirm is not None, display.note
             tracking.start()  # After the conductor has seen what is not asked for any more.
             telling.states = conductor.states
-            code = execute(conductor, loaded, options, display)
+            code = execute(conductor, loaded, options, display, executor)
             plan = conductor.plan
             note_looks(home, ledger, plan)
             display.note("writing the report")
@@ -222,7 +240,10 @@ def verify_data(plan: Plan) -> None:
             raise EnvironmentProblem(str(error)) from None
 
 
-def execute(conductor: MindingConductor, loaded: LoadedSpec, options: Options, display: Display) -> int:
+def execute(
+    conductor: MindingConductor, loaded: LoadedSpec, options: Options, display: Display,
+    joined: Executor | None = None,
+) -> int:  # fmt: skip
     """Train what is left, then the confirmation; 0, or the code of the signal or request that ended it."""
     go_on_to_confirm(conductor, options, display)
     if conductor.exhausted:
@@ -231,8 +252,9 @@ def execute(conductor: MindingConductor, loaded: LoadedSpec, options: Options, d
     def requested() -> bool:
         return is_requested(conductor.home, conductor.plan.name)
 
-    display.note(opening(options))
-    executor = make_executor(loaded, options)
+    if joined is None:
+        display.note(opening(options))
+    executor = joined or make_executor(loaded, options)
     try:
         with stopping_in_order(conductor, executor, display.note, requested) as received:
             with display.running(conductor, executor.slots):
@@ -242,8 +264,14 @@ def execute(conductor: MindingConductor, loaded: LoadedSpec, options: Options, d
             conductor.end_blocked()
             return received[0] if received else DONE
     finally:
-        close: Callable[[], None] = getattr(executor, "close", lambda: None)
-        close()
+        if joined is None:
+            close_executor(executor)
+
+
+def close_executor(executor: Executor) -> None:
+    """End what an executor has begun."""
+    close: Callable[[], None] = getattr(executor, "close", lambda: None)
+    close()
 
 
 def opening(options: Options) -> str:

@@ -12,7 +12,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from ray.tune.search import Searcher  # noqa: E402
 
 from sweeps.conductor import Conductor  # noqa: E402
 from sweeps.errors import EnvironmentProblem  # noqa: E402
+from sweeps.executors.fitting import Amounts, alive, asked_of, check_fits, fit, growing, slots  # noqa: E402
 from sweeps.executors.private_ray import (  # noqa: E402
     make_folder,
     on_loopback,
@@ -61,6 +62,7 @@ class_cache.ENV_VARS_TO_PROPAGATE.difference_update(
 )
 
 START_ATTEMPTS = 2
+COUNT_SECONDS = 5.0
 ASK_AHEAD = 1000  # Far above any number of slots: `LedgerSearch` itself holds back.
 
 
@@ -68,10 +70,11 @@ class LedgerSearch(Searcher):
     """Hands Tune what the conductor hands out.
 
     Args:
+        slots: How many trials there may be at a time, as things stand.
         given: What a worker is told beside its trial.
     """
 
-    def __init__(self, conductor: Conductor, slots: int, given: dict[str, Any]) -> None:
+    def __init__(self, conductor: Conductor, slots: Callable[[], int], given: dict[str, Any]) -> None:
         super().__init__(metric=ROWS, mode="max")
         self.conductor: Conductor | None = conductor
         self.slots, self.given = slots, given
@@ -81,7 +84,7 @@ class LedgerSearch(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         conductor = self._conductor
-        if len(self.refs) >= self.slots:
+        if len(self.refs) >= self.slots():
             return None
         assignment = conductor.next()
         if assignment is None:
@@ -149,7 +152,7 @@ class LedgerSearch(Searcher):
         """Nothing: the ledger is the state."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "conductor": None, "refs": {}, "errors": {}}
+        return {**self.__dict__, "conductor": None, "slots": None, "refs": {}, "errors": {}}
 
 
 class LedgerScheduler(FIFOScheduler):
@@ -177,28 +180,27 @@ class RayExecutor:
         self.folder = start_ray(cpus) if address is None else None
         if address is not None:
             join_ray(address)
-        there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        self.gpus = self._gpus(there.get("GPU", 0.0))
-        fits = self._fit(there)
-        if fits < 1:
+        self.counted = self.room = 0.0
+        nodes, groups = self._nodes(), growing()
+        self.asked = asked_of(resources, nodes, groups)
+        try:
+            check_fits(self.asked, nodes, groups)
+        except EnvironmentProblem:
             self.close()
-            raise EnvironmentProblem(
-                f"resources: a trial asks for {resources.cpus:g} CPUs and {self.gpus:g} GPUs, but there are"
-                f" {there.get('CPU', 0):g} and {there.get('GPU', 0):g}; ask for less"
-            )
-        self.slots = min(fits, resources.concurrent or fits)
-        nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-        self.beside = max(1, min(self.slots, max(self._fit(node.get("Resources", {})) for node in nodes)))
+            raise
+        most = max(fit(self.asked, place) for place in (*nodes, *(group.amounts for group in groups)))
+        self.beside = max(1, min(self.slots, most))
 
-    def _fit(self, there: dict[str, float]) -> int:
-        """How many trials run side by side with these resources."""
-        fits = int(there.get("CPU", 0.0) // self.resources.cpus)
-        return min(fits, int(there.get("GPU", 0.0) / self.gpus + 1e-9)) if self.gpus else fits
+    @staticmethod
+    def _nodes() -> list[Amounts]:
+        return alive(ray.nodes())  # type: ignore[no-untyped-call]
 
-    def _gpus(self, there: float) -> float:
-        if self.resources.gpus == "auto":
-            return 1.0 if there >= 1 else 0.0
-        return float(self.resources.gpus)
+    @property
+    def slots(self) -> int:
+        """How many trials run at a time; a cluster grows and shrinks, so it is counted again and again."""
+        if time.monotonic() > self.counted + COUNT_SECONDS or not self.counted:
+            self.room, self.counted = slots(self.asked, self._nodes(), growing()), time.monotonic()
+        return int(min(self.room, self.resources.concurrent or self.room))
 
     def run(self, conductor: Conductor) -> None:
         """Execute until nothing is left, or the conductor is told to stop."""
@@ -211,8 +213,8 @@ class RayExecutor:
     def _phase(self, conductor: Conductor, folder: str) -> None:
         resources = self.resources
         given = {"threads": int(resources.cpus), "memory": resources.memory_bytes, "beside": self.beside}
-        search = LedgerSearch(conductor, self.slots, given)
-        trainable = tune.with_resources(train, {"cpu": resources.cpus, "gpu": self.gpus})
+        search = LedgerSearch(conductor, lambda: max(1, self.slots), given)
+        trainable = tune.with_resources(train, tune.PlacementGroupFactory([self.asked]))
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(

@@ -180,6 +180,13 @@ class Resources(Block):
         " where that has less than 5% left",
     )
 
+    accelerator: str | None = Field(
+        None, min_length=1, description="type of GPU, as Ray calls it, such as A100 or H100"
+    )
+    custom: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+        {}, description="resources that nodes were started with, by name: `ray start --resources`"
+    )
+
     @property
     def memory_bytes(self) -> int | None:
         """The limit in bytes."""

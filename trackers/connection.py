@@ -233,7 +233,8 @@ def rejects(error: BaseException) -> bool:
     """Whether trying the same again is useless: the server understood, and said no."""
     if isinstance(error, TrackingError):
         return isinstance(error, TrackingRejected)
-    status = getattr(error, "get_http_status_code", lambda: 500)()
+    answered = getattr(error, "response", None)  # An upload raises what `requests` does.
+    status = getattr(answered, "status_code", None) or getattr(error, "get_http_status_code", lambda: 500)()
     return 400 <= status < 500 and status not in _PASSING
 
 

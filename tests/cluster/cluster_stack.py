@@ -229,7 +229,8 @@ def standing(folder: Path) -> Iterator[Stack]:
         write_secret(head.folder / "ledger", known["ledger"])
         for machine in (head, *nodes):
             write_secret(machine.folder / "token", known["token"])
-        until(lambda: made_buckets(keys), f"the store, see {store.log}")
+        until(lambda: store.ended() or made_buckets(keys), "the store", store.log.read_text)
+        assert not store.ended(), store.log.read_text()
         stack = Stack(folder, network, postgres, tracking, known, head, nodes)
         stack.start_ray()
         yield stack

@@ -23,15 +23,19 @@ import psutil
 
 MISSING = "machines of their own need root, and `ip` and `unshare`: apt-get install iproute2 util-linux"
 PREFIX = "swp"
+ROOT = Path(__file__).resolve().parents[2]
 PLUMBING = """
 mount --make-rprivate /
 mkdir -p "$1/home"
-mount --bind "$1" /tmp
+case "$2" in /tmp/*) mkdir -p "$1/${2#/tmp/}"; mount --bind "$2" "$1/${2#/tmp/}";; esac
+mount --rbind "$1" /tmp
 mount -t tmpfs tmpfs /dev/shm
 cd /tmp/home
-shift
+shift 2
 exec "$@"
 """
+"""The programs stay where they are, also below `/tmp`, of which a machine sees nothing else."""
+
 KEPT = ("LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "NO_PROXY", "no_proxy")
 
 
@@ -64,7 +68,7 @@ class Machine:
         """Start a command as the first process of the machine; what it prints goes to ``<name>.log``."""
         into = ["setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self.namespace]
         apart = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        plumbing = ["sh", "-ec", PLUMBING, "sh", str(self.folder)]
+        plumbing = ["sh", "-ec", PLUMBING, "sh", str(self.folder), str(ROOT)]
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [*into, *apart, *plumbing, *command],
@@ -73,6 +77,10 @@ class Machine:
             )  # fmt: skip
         self.processes.append(process)
         return process
+
+    def ended(self) -> bool:
+        """Whether something that was started on it has ended by itself."""
+        return any(process.poll() is not None for process in self.processes)
 
     @property
     def log(self) -> Path:

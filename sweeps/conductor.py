@@ -45,6 +45,7 @@ class Conductor:
     ) -> None:  # fmt: skip
         self.plan, self.ledger, self.home, self.watchers = plan, ledger, home, watchers
         self.live: dict[str, Live] = {}
+        self.leases: dict[str, Lease] = {}
         self.stopping = False
         self.blocked: str | None = None
         self.note: Callable[[str], None] = lambda text: None
@@ -165,7 +166,7 @@ class Conductor:
 
     def _go_on(self, entry: Entry, cell: Cell) -> Assignment | None:
         """An interrupted trial; ``None`` if it has to wait, or has ended."""
-        lease = None if entry.fresh else self.home.lease(entry.key)
+        lease = None if entry.fresh else self._lease(entry.key)
         if lease is None and not entry.fresh:
             self.interrupted.append((entry, cell))
             return None
@@ -176,20 +177,20 @@ class Conductor:
             self.ended(entry.ref)
             return None
         if lease is not None and result is not None and result["sweep"] != self.plan.name:
-            lease.release()  # Another sweep has trained it since.
+            self._release(entry.key)  # Another sweep has trained it since.
             self._reuse(entry, cell)
             return None
         return self._execute(entry, cell, lease)
 
     def _next_point(self, point: PlannedTrial, queue: deque[PlannedTrial]) -> Assignment | None:
         config = point.config
-        lease = self.home.lease(point.key)
+        lease = self._lease(point.key)
         if lease is None:  # Another sweep trains this very trial: its result will serve.
             queue.append(point)
             return None
         with_lease = (point.study, point.cell, config.loss, config.params, config.seed, point.kind)
         if read_result(self.home.trial(point.key)) is not None:
-            lease.release()
+            self._release(point.key)
             self._reuse(self._start(*with_lease), point.cell)
             return None
         self.account.trials += is_charged(point.kind, 0)
@@ -197,7 +198,7 @@ class Conductor:
 
     def _next_retry(self, entry: Entry, cell: Cell) -> Assignment | None:
         """A trial that failed, as a new one of the same key; its run in MLflow is the same."""
-        lease = self.home.lease(entry.key)
+        lease = self._lease(entry.key)
         if lease is None:
             self.retries.append((entry, cell))
             return None
@@ -208,10 +209,26 @@ class Conductor:
         if not failed:
             set_aside(self.home.trial(entry.key))
         if read_result(self.home.trial(entry.key)) is not None:  # Another sweep has trained it since.
-            lease.release()
+            self._release(entry.key)
             self._reuse(started, cell)
             return None
         return self._execute(started, cell, lease)
+
+    def _lease(self, key: str) -> Lease | None:
+        lease = self.home.lease(key)
+        if lease is not None:
+            self.leases[key] = lease
+        return lease
+
+    def _release(self, key: str) -> None:
+        lease = self.leases.pop(key, None)
+        if lease is not None:
+            lease.release()
+
+    def release(self) -> None:
+        """Give back every key, also those that an error has left: the process may go on to another sweep."""
+        for key in list(self.leases):
+            self._release(key)
 
     def _start(
         self, study: str, cell: Cell, loss: str, params: Mapping[str, float], seed: int, kind: str,
@@ -244,7 +261,7 @@ class Conductor:
     def _execute(self, entry: Entry, cell: Cell, lease: Lease | None = None) -> Assignment | None:
         """Make a started trial live; ``None`` while another sweep trains its key."""
         if not entry.fresh and lease is None:
-            lease = self.home.lease(entry.key)
+            lease = self._lease(entry.key)
             if lease is None:
                 return None
         config = config_of(entry, cell)
@@ -328,7 +345,7 @@ class Conductor:
         else:
             self._fail(live, error)
         if live.lease is not None:
-            live.lease.release()
+            self._release(live.entry.key)
 
     def _complete(self, live: Live, origin: str | None) -> None:
         select, rows = self.plan.spec.select, live.history.rows

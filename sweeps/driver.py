@@ -162,6 +162,7 @@ def drive_here(
             spent = read_state(home, name).seconds
             watchers = (tracking, display, clock, *telling.watchers)
             conductor = MindingConductor(plan, ledger, home, watchers, options.fresh, spent, options.retry)
+            opened.callback(conductor.release)
             conductor.closed, conductor.note = options.confirm is not None, display.note
             tracking.start()  # After the conductor has seen what is not asked for any more.
             telling.states = conductor.states

@@ -86,16 +86,17 @@ def test_the_trials_of_a_node_that_is_lost_go_on_elsewhere_from_their_checkpoint
     node = standing.add(cpus=2)
     driver = start(log, "run", spec, "--home", home, before=standing.joining)
     until(lambda: bool(standing.workers(node)) and epochs(home) >= EPOCHS // 2, driver, log, seconds=240)
-    lost = len(standing.workers(node))
     time.sleep(1)
+    lost = len(standing.workers(node))
     standing.kill(node)
     assert ended(driver, 400) == 0, log.read_text()
     found = assert_whole(home, "faulty")
     assert histories(home) == histories(whole), "the same to the last bit"
     attempts = [row.attrs["attempt"] for row in ledger(home, "faulty")]
-    assert 1 <= attempts.count(2) <= lost
-    assert max(attempts) == 2
-    assert sum(run["tags"].get("sweep.attempt") == "2" for run in found.values()) == attempts.count(2)
+    again = sorted(attempt for attempt in attempts if attempt > 1)  # 3: put there before Ray missed the node.
+    assert 1 <= len(again) <= lost
+    told = (int(run["tags"].get("sweep.attempt", 1)) for run in found.values())
+    assert sorted(attempt for attempt in told if attempt > 1) == again
     print(f"a node with {lost} trials lost, 0 lost, 0 doubled")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sweeps.driver import Outcome
+    from sweeps.options import Outcome
     from sweeps.spec import Spec
 
 __all__ = ["best", "compare", "confirm", "export", "run", "status", "trials"]

@@ -12,11 +12,12 @@ import yaml
 
 from sweeps.conductor import Conductor
 from sweeps.confirming import Asked, answers
-from sweeps.driver import Display, Options, Outcome, run_sweep
+from sweeps.driver import run_sweep
 from sweeps.errors import InputError
 from sweeps.executors import EXECUTORS
 from sweeps.home import Home
 from sweeps.live import Live
+from sweeps.options import Display, Options, Outcome
 from sweeps.overview import sweep_status
 from sweeps.results import read_results
 from sweeps.spec import LoadedSpec, Spec, load_spec

@@ -17,7 +17,7 @@ from sweeps.state import read_state
 
 if TYPE_CHECKING:
     from sweeps.conductor import Conductor
-    from sweeps.driver import Executor
+    from sweeps.options import Executor
 
 REQUEST = "stop.json"
 POLL_SECONDS = 0.5

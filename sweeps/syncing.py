@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from sweeps.agreement import MENDS, WRITTEN, Disagreement, disagreements, latest
-from sweeps.driver import REPORT_FILES, TRACKING_PATIENCE_SECONDS
+from sweeps.drive import REPORT_FILES, TRACKING_PATIENCE_SECONDS
 from sweeps.errors import EnvironmentProblem
 from sweeps.home import Home
 from sweeps.ledger import Ledger

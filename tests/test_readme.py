@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from PIL import Image
 from typer.testing import CliRunner
 
 from sweeps.cli import app
@@ -68,8 +69,18 @@ def test_the_command_itself_has_help() -> None:
 
 
 def test_the_specification_is_valid() -> None:
-    (example,) = blocks("yaml")
+    begin, example = blocks("yaml")
     assert load_text(example, "README.md", ROOT).spec.name == "mine"
+    shipped = shipped_specs()["quickstart"]
+    quickstart = load_text(shipped.read_text(), str(shipped), ROOT)
+    assert load_text(begin, "README.md", ROOT).spec == quickstart.spec, "shortened, and the same"
+
+
+def test_the_picture_of_the_report_is_there_and_small() -> None:
+    (path,) = re.findall(r"^!\[[^]]+\]\(([^)]+)\)$", README, re.MULTILINE)
+    with Image.open(ROOT / path) as picture:
+        assert picture.format == "PNG"
+    assert (ROOT / path).stat().st_size < 100_000
 
 
 def test_shipped_specifications_are_named() -> None:

@@ -23,8 +23,8 @@ from sweeps.cli.app import (
 from sweeps.joining import cluster_address
 
 if TYPE_CHECKING:
-    from sweeps.driver import Display, Options, Outcome
     from sweeps.home import Home
+    from sweeps.options import Display, Options, Outcome
     from sweeps.spec import LoadedSpec
 
 ExecutorOption = Annotated[str, typer.Option("--executor", help="ray, or inline: in this process")]
@@ -191,7 +191,8 @@ def run(
     loaded, place = load_spec(spec), home_at(home)
     place.create()  # What cannot work is said before anything slow is imported.
     shown = display_of(log, loaded, name)
-    from sweeps.driver import Options, run_sweep
+    from sweeps.driver import run_sweep
+    from sweeps.options import Options
 
     joined = cluster_address(address)
     options = Options(name, executor, offline, fresh, concurrent, asks, address=joined, notify=notify)
@@ -223,7 +224,7 @@ def confirm(
 ) -> None:
     """Train the leading arms of a finished search and cross-entropy again, with seeds of their own."""
     from sweeps.confirming import Asked
-    from sweeps.driver import Options
+    from sweeps.options import Options
 
     joined = cluster_address(address)
     options = Options(
@@ -251,7 +252,7 @@ def retry(
     json: JsonOption = False,
 ) -> None:
     """Run the failed trials of a sweep again, and what is left of it."""
-    from sweeps.driver import Options
+    from sweeps.options import Options
 
     joined = cluster_address(address)
     options = Options(

@@ -18,6 +18,8 @@ SECONDS = 120.0
 def check_nodes(home: Home, asked: Amounts) -> None:
     """See that every node that can take a trial reads and writes where the driver does.
 
+    One that goes meanwhile is not missed.
+
     Raises:
         EnvironmentProblem: With the nodes that do not, and what to do.
     """
@@ -32,16 +34,21 @@ def check_nodes(home: Home, asked: Amounts) -> None:
     left = leave(home, name)
     try:
         remote: Any = ray.remote(num_cpus=0, max_retries=0)(reaches)
-        waiting = {
-            node["NodeManagerAddress"] + f" ({node['NodeID'][:8]})": remote.options(
+        waiting = [
+            remote.options(
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             ).remote(home.storage, str(left), name)
             for node in nodes
-        }
-        problems = {node: answer(ray, ref) for node, ref in waiting.items()}
+        ]
+        problems = [answer(ray, ref) for ref in waiting]
     finally:
         take_away(home, left, name)
-    wrong = [f"{node}: {problem}" for node, problem in problems.items() if problem]
+    there = {node["NodeID"] for node in everything(ray) if node["Alive"]}
+    wrong = [
+        f"{node['NodeManagerAddress']} ({node['NodeID'][:8]}): {problem}"
+        for node, problem in zip(nodes, problems, strict=True)
+        if problem and node["NodeID"] in there
+    ]
     if wrong:
         raise EnvironmentProblem(
             f"{len(wrong)} of {len(nodes)} nodes cannot train: {'; '.join(wrong[:4])}; {todo(home)}"

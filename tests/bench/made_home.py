@@ -57,7 +57,7 @@ def make_home(folder: Path, trials: int, epochs: int = 0) -> tuple[Home, Path]:
         The home, and the specification.
     """
     spec = write_specification(folder / "large.yaml", trials, epochs or 20)
-    home = Home(folder / "home")
+    home = Home.at(folder / "home")
     home.create()
     loaded = load_spec(str(spec))
     plan = build_plan(loaded, home.data)

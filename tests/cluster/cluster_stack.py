@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import shutil
+import string
 import subprocess
 import sys
 import time
@@ -105,6 +106,7 @@ class Stack:
     secrets: dict[str, str] = field(repr=False)
     head: Machine
     nodes: list[Machine]
+    cpus: int = 1
 
     @property
     def jobs(self) -> str:
@@ -149,10 +151,10 @@ class Stack:
         return process.poll() is None
 
     def start_node(self, node: Machine) -> None:
-        """Have a machine join with one CPU."""
+        """Have a machine join with its CPUs."""
         node.start(
             "ray", "start", "--block", "--address", f"{self.head.address}:6379", "--node-ip-address",
-            node.address, "--num-cpus", "1", *OBJECTS,
+            node.address, "--num-cpus", str(self.cpus), *OBJECTS,
         )  # fmt: skip
 
     def start_ray(self) -> None:
@@ -196,8 +198,8 @@ class Stack:
 
 
 @contextmanager
-def standing(folder: Path) -> Iterator[Stack]:
-    """The stack, running.
+def standing(folder: Path, nodes: int = 2, cpus: int = 1) -> Iterator[Stack]:
+    """The stack, running, with so many nodes beside the head, each with so many CPUs.
 
     Raises:
         NoServices, NoMachines: If this system cannot have it.
@@ -219,7 +221,7 @@ def standing(folder: Path) -> Iterator[Stack]:
             "MLFLOW_TRACKING_URI": tracking,
         }
         head = network.machine("head", **keys, **settings)
-        nodes = [network.machine(name, **keys) for name in ("node-a", "node-b")]
+        others = [network.machine(f"node-{name}", **keys) for name in string.ascii_lowercase[:nodes]]
         known = {
             "token": secrets.token_hex(32),
             "ledger": postgres.new_database("ledger"),
@@ -227,11 +229,11 @@ def standing(folder: Path) -> Iterator[Stack]:
             "key of the store": keys["AWS_SECRET_ACCESS_KEY"],
         }
         write_secret(head.folder / "ledger", known["ledger"])
-        for machine in (head, *nodes):
+        for machine in (head, *others):
             write_secret(machine.folder / "token", known["token"])
         until(lambda: store.ended() or made_buckets(keys), "the store", store.log.read_text)
         assert not store.ended(), store.log.read_text()
-        stack = Stack(folder, network, postgres, tracking, known, head, nodes)
+        stack = Stack(folder, network, postgres, tracking, known, head, others, cpus)
         stack.start_ray()
         yield stack
 

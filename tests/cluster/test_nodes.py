@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from object_store import MISSING, ObjectStore, program
 from small_data import write_small
+from standing import StandingRay, standing_ray
 
 from sweeps.home import Home
 from sweeps.keeping import trials_of
 from sweeps.snapshot import read_ledger
 from sweeps.storing import Store
-
-# Alone it passes; in one process with other tests of Ray, the token of theirs is sent to its head.
-pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
@@ -42,40 +38,25 @@ def store(asked_for: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="module")
-def cluster(store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def cluster(store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandingRay]:
     """A head that trains nothing; the tests add nodes, each with a cache and credentials of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "token")
-        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        patch.setenv("RAY_memory_monitor_refresh_ms", "0")
-        from ray.cluster_utils import Cluster
-
-        running = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-        try:
-            yield running
-        finally:
-            running.shutdown()
+    with standing_ray(tmp_path_factory.mktemp("ray"), cpus=0) as running:
+        yield running
 
 
-def add(cluster: Any, cache: Path, **changed: str) -> Any:
-    """A node of one processor that finds its copies in ``cache``."""
-    environment = {"SWEEPS_CACHE": str(cache), "OMP_NUM_THREADS": "1", **changed}
-    return cluster.add_node(num_cpus=1, env_vars=environment, wait=True)
-
-
-def run(spec: Path, home: Path, cluster: Any) -> subprocess.CompletedProcess[str]:
+def run(spec: Path, home: Path, cluster: StandingRay) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "sweeps", "run", spec, "--home", home, "--address", cluster.address]
-    environment = {**os.environ, "SWEEPS_STORAGE": "s3://sweeps/of/ours"}
+    environment = {**os.environ, **cluster.environment, "SWEEPS_STORAGE": "s3://sweeps/of/ours"}
     return subprocess.run(
         list(map(str, command)), capture_output=True, text=True, timeout=300, env=environment
     )
 
 
-def test_nodes_without_a_disk_in_common_train_one_sweep(cluster: Any, tmp_path: Path) -> None:
+def test_nodes_without_a_disk_in_common_train_one_sweep(cluster: StandingRay, tmp_path: Path) -> None:
     caches = [tmp_path / name for name in ("one", "two")]
     spec, home = write_small(tmp_path / "work"), tmp_path / "home"
-    add(cluster, caches[0])
-    stranger = add(cluster, tmp_path / "stranger", AWS_SECRET_ACCESS_KEY="wrong")
+    cluster.add(1, SWEEPS_CACHE=str(caches[0]))
+    stranger = cluster.add(1, SWEEPS_CACHE=str(tmp_path / "stranger"), AWS_SECRET_ACCESS_KEY="wrong")
 
     text = spec.read_text()
     spec.write_text(text.replace("resources: {", "resources: {cpus: 5, "))
@@ -92,9 +73,9 @@ def test_nodes_without_a_disk_in_common_train_one_sweep(cluster: Any, tmp_path: 
     assert "give every node credentials" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert not (home / "optuna.db").exists()
-    cluster.remove_node(stranger)
+    cluster.kill(stranger)
 
-    add(cluster, caches[1])
+    cluster.add(1, SWEEPS_CACHE=str(caches[1]))
     done = run(spec, home, cluster)
     assert done.returncode == 0, done.stderr
     assert [row.state for row in read_ledger(Home(home).optuna_url, "small")] == ["complete"] * 3

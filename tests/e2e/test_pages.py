@@ -71,7 +71,7 @@ def test_it_serves_on_the_loopback_alone_and_refuses_a_foreign_host(served: Serv
 
 
 def test_mlflow_shows_what_is_compared(served: Served, tmp_path: Path) -> None:
-    shown = visit(served.addresses[0], tmp_path / "browser", WIDE)
+    shown = visit(served.addresses[0], tmp_path / "browser", WIDE, shows="cefl(gamma=2.5) seed 0")
     for text in (
         "val/balanced_accuracy",
         "test/balanced_accuracy",
@@ -87,11 +87,11 @@ def test_mlflow_shows_what_is_compared(served: Served, tmp_path: Path) -> None:
 
 
 def test_mlflow_averages_over_the_seeds_of_an_arm(served: Served, tmp_path: Path) -> None:
-    shown = visit(served.addresses[1], tmp_path / "browser", WIDE)
+    shown = visit(served.addresses[1], tmp_path / "browser", WIDE, shows="Group: ")
     assert "Group: stripes-rho4-resnet8 cefl(gamma=1)" in shown.document
 
 
 def test_the_dashboard_shows_the_studies(served: Served, tmp_path: Path) -> None:
-    shown = visit(served.addresses[2], tmp_path / "browser")
+    shown = visit(served.addresses[2], tmp_path / "browser", shows="small/stripes-rho4-resnet8/cefl")
     assert "small/stripes-rho4-resnet8/cefl" in shown.document
     assert not shown.requests

@@ -5,9 +5,11 @@ A fork is a real process: it is killed, stopped and waited for like one that a p
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +19,9 @@ from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
+
+LOGS: WeakKeyDictionary[BaseProcess, Path] = WeakKeyDictionary()
 
 
 @cache
@@ -42,6 +47,7 @@ def command(
     for number, path in ((1, out or log), (2, log)):
         with open(path, "ab", buffering=0) as file:
             os.dup2(file.fileno(), number)
+    faulthandler.enable()  # What hangs says where: see `ended`.
     assert "sweeps.driver" in sys.modules, "everything was to be imported before the fork"
     if before is not None:
         before()
@@ -58,6 +64,7 @@ def start(
     told = ([*map(str, arguments)], str(log), None if out is None else str(out), before)
     process = context().Process(target=command, args=told, daemon=True)
     process.start()
+    LOGS[process] = log
     return process
 
 
@@ -82,7 +89,11 @@ def run_inline(
 def ended(process: BaseProcess, seconds: float = 120.0) -> int:
     """Exit code of a command, negative for the signal that killed it."""
     process.join(seconds)
-    assert process.exitcode is not None, f"process {process.pid} has not ended after {seconds} s"
+    if process.exitcode is None:
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGABRT)
+        process.join(10)
+        raise AssertionError(f"has not ended after {seconds} s; {LOGS[process].read_text()[-5000:]}")
     return process.exitcode
 
 

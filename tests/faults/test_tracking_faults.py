@@ -27,10 +27,10 @@ class Impatient:
 
     def __call__(self) -> None:
         os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = f"{self.answer:g}"
-        import sweeps.driver
+        import sweeps.drive
         import sweeps.syncing
 
-        sweeps.driver.TRACKING_PATIENCE_SECONDS = self.end
+        sweeps.drive.TRACKING_PATIENCE_SECONDS = self.end
         sweeps.syncing.TRACKING_PATIENCE_SECONDS = self.end
 
 

@@ -149,7 +149,7 @@ def test_a_browser_runs_nothing_of_names_nor_what_somebody_put_into_the_page(
     path = tmp_path / "page.html"
     path.write_text(page.replace("<main", f"{INJECTED}<main", 1), encoding="utf-8")
     assert INJECTED in path.read_text(encoding="utf-8")
-    seen = visit(path, tmp_path / "profile")
+    seen = visit(path, tmp_path / "profile", shows='data-drawn="yes"')
     assert "data-owned" not in seen.document.split("<body", 1)[0]
     assert "<title>owned" not in seen.document
     assert any("Content Security Policy" in line for line in seen.console), "the policy spoke"

@@ -17,9 +17,10 @@ from small_data import SMALL, write_stripes
 from sweeps import confirm as confirm_from_python
 from sweeps.confirming import test_predictions as predictions_of
 from sweeps.display import TerminalDisplay
-from sweeps.driver import Options, run_sweep
+from sweeps.driver import run_sweep
 from sweeps.home import Home
 from sweeps.live import Live
+from sweeps.options import Options
 from sweeps.protocol import read_confirming
 from sweeps.snapshot import LedgerRow, read_ledger, read_looks
 from sweeps.spec import Spec, load_spec

@@ -231,7 +231,7 @@ def test_what_early_stopping_saved_is_counted_from_the_histories() -> None:
 def test_hostile_class_names_stay_text_in_a_browser(tmp_path: Path) -> None:
     trials = [*sweep(HOSTILE, imbalances=(100.0,), epochs=5, seeds=1), *confirmed_sweep(HOSTILE)]
     path = write_report(tmp_path / "report", report(trials, HOSTILE))[0]
-    seen = visit(path, tmp_path / "profile")
+    seen = visit(path, tmp_path / "profile", shows='data-drawn="yes"', times=4)
     assert [line for line in (*seen.console, *seen.requests) if line] == []
     drawn = re.findall(r'id="((?:differences|means|sizes|recalls)-1)"[^>]*data-drawn="yes"', seen.document)
     assert len(drawn) == 4

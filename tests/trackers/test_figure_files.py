@@ -62,7 +62,7 @@ def test_a_browser_draws_a_figure_from_the_disk_without_complaint(
     tmp_path: Path, plots: list[tuple[str, Plot]]
 ) -> None:
     write_files(tmp_path / "figures", figure_files(chosen(plots, ["average"])))
-    seen = visit(tmp_path / "figures" / "average-1.html", tmp_path / "profile")
+    seen = visit(tmp_path / "figures" / "average-1.html", tmp_path / "profile", shows='data-drawn="yes"')
     assert (*seen.console, *seen.requests) == ()
     assert 'data-drawn="yes"' in seen.document
     assert 'class="main-svg"' in seen.document

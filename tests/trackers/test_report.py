@@ -281,7 +281,7 @@ def test_a_browser_draws_every_figure_without_complaint_network_or_hostile_code(
     tmp_path: Path, hostile: ReportData
 ) -> None:
     path = write_report(tmp_path / "report", hostile)[0]
-    seen = visit(path, tmp_path / "profile")
+    seen = visit(path, tmp_path / "profile", shows='data-drawn="yes"', times=9)
     assert complaints(seen) == []
     places = re.findall(r'<div class="plot[^"]*" id="([^"]+)"[^>]*>', seen.document)
     assert len(places) == 9
@@ -299,7 +299,7 @@ def test_a_click_on_a_heading_sorts_and_dark_mode_draws_light_text(tmp_path: Pat
     page = re.sub(r'(Content-Security-Policy" content=)"[^"]+"', rf'\1"{allowed}"', page, count=1)
     path = tmp_path / "report.html"
     path.write_text(page.replace("</body>", f"<script>{click}</script></body>"), encoding="utf-8")
-    seen = visit(path, tmp_path / "profile", "--force-dark-mode")
+    seen = visit(path, tmp_path / "profile", "--force-dark-mode", shows='data-drawn="yes"')
     assert complaints(seen) == []
     board = seen.document.split("Leaderboard of", 1)[1].split("</table>", 1)[0]
     means = [float(value) for value in re.findall(r'</th>\s*<td class="number" data-value="([^"]+)"', board)]

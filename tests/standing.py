@@ -38,7 +38,7 @@ class StandingRay:
         with socket.socket() as probe:
             probe.bind((HOST, 0))
             self.address = f"{HOST}:{probe.getsockname()[1]}"
-        self.folder, self.nodes = folder, list[subprocess.Popen[bytes]]()
+        self.folder, self.nodes, self.started = folder, list[subprocess.Popen[bytes]](), 0
         self.environment = {
             "RAY_ADDRESS": self.address,
             "RAY_AUTH_MODE": "token",
@@ -57,19 +57,20 @@ class StandingRay:
         """For the ``before`` of a driver."""
         return Environment(self.environment)
 
-    def add(self, cpus: int) -> subprocess.Popen[bytes]:
-        """One more node."""
-        return self._start(cpus, f"--address={self.address}")
+    def add(self, cpus: int, **environment: str) -> subprocess.Popen[bytes]:
+        """One more node; its trials have that environment, too."""
+        return self._start(cpus, f"--address={self.address}", **environment)
 
-    def _start(self, cpus: int, *more: str) -> subprocess.Popen[bytes]:
-        log = self.folder / f"node{len(self.nodes)}.log"
+    def _start(self, cpus: int, *more: str, **environment: str) -> subprocess.Popen[bytes]:
+        self.started += 1
+        log = self.folder / f"node{self.started}.log"
         ray = Path(sys.executable).with_name("ray")
         with log.open("wb") as out:
             node = subprocess.Popen(
                 [ray, "start", "--block", f"--node-ip-address={HOST}", f"--num-cpus={cpus}", "--num-gpus=0",
                  "--disable-usage-stats", *more],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**os.environ, **self.environment},
-                start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+                env={**os.environ, **self.environment, **environment},
             )  # fmt: skip
         self.nodes.append(node)
         deadline = time.monotonic() + START_SECONDS

@@ -26,6 +26,7 @@ from cluster_stack import Client, Stack, standing  # noqa: E402
 from made_home import NAME, make_home  # noqa: E402
 from small_data import write_stripes  # noqa: E402
 
+from sweeps.errors import DONE, TRACKING_INCOMPLETE  # noqa: E402
 from sweeps.history import read_history  # noqa: E402
 
 SEEDS = 5
@@ -51,7 +52,7 @@ def linear(num_classes, channels, image_size):
 
 SPECIFICATION = """
 name: {name}
-data: {{source: "npz:stripes.npz", imbalance: 4}}
+data: {{source: "npz:stripes.npz", imbalance: {imbalance}}}
 validation: {{unused: 5}}
 model: "fake:linear"
 losses: [cross_entropy, {{loss: "fake:waiting", which: {which}}}]
@@ -125,26 +126,26 @@ def main() -> None:
         options.trials, options.ledger = 10, 20
     with scratch() as folder, standing(folder, nodes=options.nodes, cpus=options.slots) as stack:
         client = stack.client("ann")
-        write_specification(client, "warm", SEEDS, options)
+        write_specification(client, "warm", SEEDS, options, imbalance=3)
         submitted(client, "warm")  # So that Ray, caches and databases stand as in any later sweep.
         a_sweep(bench, stack, client)
         full_ledger(bench, stack, folder)
     bench.finish()
 
 
-def write_specification(client: Client, name: str, trials: int, options: object) -> None:
+def write_specification(client: Client, name: str, trials: int, options: object, imbalance: int = 4) -> None:
     """A sweep of that many trials in a client's folder."""
     epochs, seconds = options.epochs, options.seconds  # type: ignore[attr-defined]
     (client.folder / "fake.py").write_text(CODE.format(pause=seconds / epochs / BATCHES))
     write_stripes(client.folder / "stripes.npz")
     which = list(range(max(1, trials // SEEDS - 1)))
-    text = SPECIFICATION.format(name=name, which=which, seeds=SEEDS, epochs=epochs)
+    text = SPECIFICATION.format(name=name, which=which, seeds=SEEDS, epochs=epochs, imbalance=imbalance)
     (client.folder / f"{name}.yaml").write_text(text)
 
 
 def submitted(client: Client, name: str) -> None:
     process = client.start("submit", f"{name}.yaml")
-    if process.wait(3000):
+    if process.wait(3000) not in (DONE, TRACKING_INCOMPLETE):
         raise RuntimeError(client.said[-5000:])
 
 
@@ -154,6 +155,7 @@ def a_sweep(bench: Bench, stack: Stack, client: Client) -> None:
     write_specification(client, "scale", options.trials, options)
     before = {name: size(stack, name) for name in ("ledger", "mlflow")}
     points_before = counted(stack, "metrics")
+    finished_before = counted(stack, "runs WHERE status = 'FINISHED'")
     usage = Usage()
     watching = threading.Thread(target=usage.watch)
     watching.start()
@@ -192,6 +194,8 @@ def a_sweep(bench: Bench, stack: Stack, client: Client) -> None:
     for name, size_before in before.items():
         grown = (size(stack, name) - size_before) / trials / 1000
         bench.add(f"database '{name}' grew, a trial", [grown], "kB")
+    waited = trials + 1 - counted(stack, "runs WHERE status = 'FINISHED'") + finished_before
+    bench.add("runs that MLflow still waited for", [waited], "")
     points = counted(stack, "metrics") - points_before
     bench.add("points in MLflow, a trial", [points / trials], "")
     home = sum(path.stat().st_size for path in stack.home.rglob("*") if path.is_file())
@@ -233,10 +237,10 @@ def size(stack: Stack, name: str) -> int:
     return int(row[0])
 
 
-def counted(stack: Stack, table: str) -> int:
-    """Rows of a table of MLflow's."""
+def counted(stack: Stack, rows: str) -> int:
+    """How many rows of a table MLflow has."""
     with psycopg.connect(stack.postgres.url("mlflow")) as connection:
-        row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+        row = connection.execute(f"SELECT count(*) FROM {rows}").fetchone()
     assert row is not None
     return int(row[0])
 

@@ -8,6 +8,8 @@ import re
 from sweeps.errors import InputError
 
 VARIABLE = "RAY_ADDRESS"  # Ray's own, which a job of a cluster has.
+TRAVELS = "SWEEPS_TRAVELS"
+"""Set where a job goes on with a sweep: the folder that its workers find as their current one."""
 LOCAL, AUTO = "local", "auto"
 HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}")
 

@@ -47,6 +47,7 @@ from sweeps.executors.private_ray import (  # noqa: E402
     require_token,
 )
 from sweeps.executors.watchdog import Watchdog  # noqa: E402
+from sweeps.joining import TRAVELS  # noqa: E402
 from sweeps.live import Live  # noqa: E402
 from sweeps.spec.model import Resources  # noqa: E402
 from sweeps.stopping import WAKE  # noqa: E402
@@ -74,7 +75,9 @@ class LedgerSearch(Searcher):
         given: What a worker is told beside its trial.
     """
 
-    def __init__(self, conductor: Conductor, slots: Callable[[], int], given: dict[str, Any]) -> None:
+    def __init__(
+        self, conductor: Conductor, slots: Callable[[], int], given: Callable[[], dict[str, Any]]
+    ) -> None:
         super().__init__(metric=ROWS, mode="max")
         self.conductor: Conductor | None = conductor
         self.slots, self.given = slots, given
@@ -94,7 +97,7 @@ class LedgerSearch(Searcher):
         return {
             "trial": assignment.config.as_json(),
             "folder": str(assignment.folder),
-            **self.given,
+            **self.given(),
             "stored": assignment.stored and vars(assignment.stored),
         }
 
@@ -152,7 +155,7 @@ class LedgerSearch(Searcher):
         """Nothing: the ledger is the state."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "conductor": None, "slots": None, "refs": {}, "errors": {}}
+        return {**self.__dict__, "conductor": None, "slots": None, "given": None, "refs": {}, "errors": {}}
 
 
 class LedgerScheduler(FIFOScheduler):
@@ -181,6 +184,7 @@ class RayExecutor:
         if address is not None:
             join_ray(address)
         self.counted = self.room = 0.0
+        self.most = 1
         nodes, groups = self._nodes(), growing()
         self.asked = asked_of(resources, nodes, groups)
         try:
@@ -188,8 +192,6 @@ class RayExecutor:
         except EnvironmentProblem:
             self.close()
             raise
-        most = max(fit(self.asked, place) for place in (*nodes, *(group.amounts for group in groups)))
-        self.beside = max(1, min(self.slots, most))
 
     @staticmethod
     def _nodes() -> list[Amounts]:
@@ -199,8 +201,17 @@ class RayExecutor:
     def slots(self) -> int:
         """How many trials run at a time; a cluster grows and shrinks, so it is counted again and again."""
         if time.monotonic() > self.counted + COUNT_SECONDS or not self.counted:
-            self.room, self.counted = slots(self.asked, self._nodes(), growing()), time.monotonic()
+            nodes, groups = self._nodes(), growing()
+            self.room, self.counted = slots(self.asked, nodes, groups), time.monotonic()
+            places = (*nodes, *(group.amounts for group in groups))
+            self.most = max((fit(self.asked, place) for place in places), default=1)
         return int(min(self.room, self.resources.concurrent or self.room))
+
+    def _given(self) -> dict[str, Any]:
+        """What a worker is told beside its trial; of others beside it: those of the largest node now."""
+        beside = max(1, min(self.slots, self.most))
+        resources = self.resources
+        return {"threads": int(resources.cpus), "memory": resources.memory_bytes, "beside": beside}
 
     def run(self, conductor: Conductor) -> None:
         """Execute until nothing is left, or the conductor is told to stop."""
@@ -211,9 +222,7 @@ class RayExecutor:
                 time.sleep(0.5)
 
     def _phase(self, conductor: Conductor, folder: str) -> None:
-        resources = self.resources
-        given = {"threads": int(resources.cpus), "memory": resources.memory_bytes, "beside": self.beside}
-        search = LedgerSearch(conductor, lambda: max(1, self.slots), given)
+        search = LedgerSearch(conductor, lambda: max(1, self.slots), self._given)
         trainable = tune.with_resources(train, tune.PlacementGroupFactory([self.asked]))
         tuner = tune.Tuner(
             trainable,
@@ -277,9 +286,13 @@ def join_ray(address: str) -> None:
     Raises:
         EnvironmentProblem: If there is none, or this machine is not part of it, or its token is not ours.
     """
+    travels = os.environ.get(TRAVELS)
+    environment = {"working_dir": travels} if travels else None
     try:
         with quiet_output():
-            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+            ray.init(
+                address=address, logging_level=logging.ERROR, log_to_driver=False, runtime_env=environment
+            )
     except Exception as error:  # Ray raises ConnectionError, RuntimeError, its own, and a bare Exception.
         ray.shutdown()
         raise EnvironmentProblem(

@@ -48,6 +48,10 @@ class Faulty(nn.Module):
         if fault["do"] == "slow":
             time.sleep(0.1)
             return
+        while fault["do"] == "wait" and self.path.exists():
+            time.sleep(0.05)
+        if fault["do"] == "wait":
+            return
         aside = self.path.with_suffix(".tmp")  # Somebody may be reading it.
         aside.write_text(json.dumps({**fault, "times": fault["times"] - 1}))
         aside.replace(self.path)
@@ -92,7 +96,8 @@ recipe: {{preset: digits, epochs: {epochs}, batch_size: 16, precision: float32}}
 def fault(folder: Path, which: int, do: str, epoch: int = 2, times: int = ALWAYS) -> None:
     """Let a loss do something so many times, from an epoch (from 0) on.
 
-    raise, exhaust (ask for more memory than there is), kill, hang, grow, leak, slow (0.1 s more), nan, inf.
+    raise, exhaust (ask for more memory than there is), kill, hang, grow, leak, slow (0.1 s more), wait (until
+    that file is gone), nan, inf.
     """
     text = json.dumps({"do": do, "epoch": epoch, "times": times})
     (folder / f"fault-{which}.json").write_text(text)

@@ -22,7 +22,8 @@ class Executor(Protocol):
 
     def run(self, conductor: Conductor) -> None: ...
 
-    def interrupt(self) -> None: ...
+    def interrupt(self) -> None:
+        """End what is under way; called again every few seconds until `run` has returned."""
 
 
 class Display(Watcher, Protocol):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 REQUEST = "stop.json"
 POLL_SECONDS = 0.5
+AGAIN_SECONDS = 2.0
+"""After an interrupt that came to nothing, the next: what is raised in a destructor, say, is lost."""
 CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
 WAKE = signal.SIGUSR1
 """What an executor sends to its own process, so that it looks up from an epoch."""
@@ -83,36 +86,77 @@ def stopping_in_order(
     in_main_thread = threading.current_thread() is threading.main_thread()
     over = threading.Event()
 
+    def interrupt() -> None:
+        if in_main_thread:  # Elsewhere nobody takes the signal that it sends.
+            executor.interrupt()
+
     def stop(code: int) -> None:
         received.append(code)
         conductor.stopping = True
         with suppress(RuntimeError):  # The signal may have come in the middle of another line.
             say("stopping; what is running goes on next time (again to end at once)")
-        if in_main_thread:  # Elsewhere nobody takes the signal that it sends.
-            executor.interrupt()
+        interrupt()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         for each in CODES:
             signal.signal(each, signal.SIG_DFL)
+        if received:  # Tune puts this handler back.
+            signal.raise_signal(number)
         stop(CODES[signal.Signals(number)])
 
-    def on_request() -> None:
+    def watch(has_come: Callable[[], bool]) -> None:
         while not over.wait(POLL_SECONDS):
-            if requested() and not conductor.stopping:
+            if received:
+                if not over.wait(AGAIN_SECONDS):
+                    interrupt()
+            elif has_come():
+                wake()
+            elif requested() and not conductor.stopping:
                 stop(TERMINATED)
-                return
 
     def on_wake(number: int, frame: FrameType | None) -> None:
         """Nothing: the executor is not in an epoch. Without a handler the signal would end the process."""
 
     handlers = {**dict.fromkeys(CODES, on_signal), WAKE: on_wake} if in_main_thread else {}
     before = {each: signal.signal(each, handler) for each, handler in handlers.items()}
-    watching = threading.Thread(target=on_request, name="stop-requests", daemon=True)
-    watching.start()
+    with hearing() if in_main_thread else nullcontext(lambda: False) as has_come:
+        watching = threading.Thread(target=watch, args=(has_come,), name="stop-requests", daemon=True)
+        watching.start()
+        try:
+            yield received
+        finally:
+            over.set()
+            watching.join()
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+
+@contextmanager
+def hearing() -> Iterator[Callable[[], bool]]:
+    """Whether a signal has come that is to end the sweep, also before the main thread has taken it.
+
+    Python only notes a signal when it comes, and the main thread looks at its notes before it waits for
+    something, and not again. What comes in between is not seen until the wait is over.
+    """
+    read, write = os.pipe()
+    for end in (read, write):
+        os.set_blocking(end, False)
+    before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    come: set[int] = set()
+
+    def has_come() -> bool:
+        with suppress(BlockingIOError):
+            come.update(os.read(read, 4096))
+        return not come.isdisjoint(CODES)
+
     try:
-        yield received
+        yield has_come
     finally:
-        over.set()
-        watching.join()
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        signal.set_wakeup_fd(before)
+        os.close(read)
+        os.close(write)
+
+
+def wake() -> None:
+    """Let the main thread look up from whatever it waits for, and take the signals that have come."""
+    signal.pthread_kill(threading.main_thread().ident or 0, WAKE)

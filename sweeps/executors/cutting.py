@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from sweeps.stopping import WAKE
+from sweeps.stopping import AGAIN_SECONDS, WAKE, wake
 
 LATE = signal.SIGALRM
 
@@ -34,13 +34,13 @@ class Scissors:
 
     def __init__(self, limit: float | None) -> None:
         self.limit = limit
-        self.open = False
+        self.open = self.over = False
 
     def rows(self, rows: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         """What comes, each within its time.
 
         Raises:
-            Cut: If `cut` is called meanwhile.
+            Cut: If `cut` is called meanwhile, or was before.
             Late: If a row does not come in time.
         """
         if threading.current_thread() is not threading.main_thread():
@@ -55,9 +55,11 @@ class Scissors:
 
     def _next(self, rows: Iterator[Mapping[str, Any]]) -> Mapping[str, Any] | None:
         if self.limit is not None:
-            signal.setitimer(signal.ITIMER_REAL, self.limit)
+            signal.setitimer(signal.ITIMER_REAL, self.limit, AGAIN_SECONDS)
         self.open = True
         try:
+            if self.over:  # It was cut while there was nothing to cut.
+                raise Cut
             return next(rows, None)
         finally:
             self.open = False
@@ -75,11 +77,11 @@ class Scissors:
                 signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.open:
-            self.open = False
-            raise Late if number == LATE else Cut
+        if self.open and (self.over or number == LATE):
+            raise Cut if self.over else Late
 
     def cut(self) -> None:
-        """End the epoch that is under way, from any thread."""
+        """End the epoch that is under way, from any thread, and let none begin; again if it goes on."""
+        self.over = True
         if self.open:
-            signal.pthread_kill(threading.main_thread().ident or 0, WAKE)
+            wake()

@@ -61,7 +61,14 @@ class Faulty(nn.Module):
             torch.empty(2**50)
         if fault["do"] == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        if fault["do"] == "hang":
+        if fault["do"] == "deaf":  # As a signal that comes just before the sleep, Python notes it and sleeps.
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
+        if fault["do"] == "careless":
+            try:
+                time.sleep(600)
+            except BaseException:
+                pass
+        if fault["do"] in ("hang", "deaf", "careless"):
             time.sleep(600)
         if fault["do"] == "grow":
             self.ballast = [torch.ones(2**20) for _ in range(400)]  # 1.6 GB, touched.
@@ -96,8 +103,9 @@ recipe: {{preset: digits, epochs: {epochs}, batch_size: 16, precision: float32}}
 def fault(folder: Path, which: int, do: str, epoch: int = 2, times: int = ALWAYS) -> None:
     """Let a loss do something so many times, from an epoch (from 0) on.
 
-    raise, exhaust (ask for more memory than there is), kill, hang, grow, leak, slow (0.1 s more), wait (until
-    that file is gone), nan, inf.
+    raise, exhaust (ask for more memory than there is), kill, hang, deaf (hang where signals do not wake it),
+    careless (hang again when it is interrupted), grow, leak, slow (0.1 s more), wait (until that file is
+    gone), nan, inf.
     """
     text = json.dumps({"do": do, "epoch": epoch, "times": times})
     (folder / f"fault-{which}.json").write_text(text)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -96,12 +98,23 @@ def test_a_second_signal_ends_the_process_at_once(home: Path, log: Path, running
     assert read_state(Home(home), "small").state == "interrupted"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, None])
+@pytest.mark.parametrize(
+    ("number", "do"),
+    [
+        (signal.SIGINT, "hang"),
+        (signal.SIGTERM, "hang"),
+        (None, "hang"),
+        (signal.SIGINT, "deaf"),
+        pytest.param(signal.SIGTERM, "deaf", marks=pytest.mark.fuller),
+        pytest.param(signal.SIGINT, "careless", marks=pytest.mark.fuller),
+        pytest.param(None, "careless", marks=pytest.mark.fuller),
+    ],
+)
 def test_an_epoch_that_would_take_minutes_is_cut_short_and_trained_again(
-    number: signal.Signals | None, tmp_path: Path, home: Path, log: Path
+    number: signal.Signals | None, do: str, tmp_path: Path, home: Path, log: Path
 ) -> None:
     spec = write_spec(tmp_path)
-    fault(tmp_path, 1, "hang", times=1)
+    fault(tmp_path, 1, do, times=1)
     driver = run_inline(log, spec, home)
     until(lambda: json.loads((tmp_path / "fault-1.json").read_text())["times"] == 0, driver, log)
     begin = time.monotonic()
@@ -134,3 +147,33 @@ def test_two_signals_end_it_at_once_and_lose_nothing(tmp_path: Path, home: Path,
     assert ended(run_inline(log, spec, home)) == 0, log.read_text()
     assert_whole(home, "faulty")
     assert sorted(len(rows) for rows in histories(home).values()) == [4, 4]
+
+
+BESIDE_TUNE = """
+import signal, time
+from types import SimpleNamespace
+
+import sweeps.executors.ray_tune
+from ray.tune.tune import _setup_signal_catching
+from sweeps.stopping import WAKE, stopping_in_order
+
+executor = SimpleNamespace(interrupt=lambda: signal.raise_signal(WAKE))
+with stopping_in_order(SimpleNamespace(stopping=False), executor, print, lambda: False):
+    _setup_signal_catching()
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.fuller
+def test_a_second_signal_ends_the_process_at_once_also_where_tune_puts_the_handler_back() -> None:
+    command = [sys.executable, "-u", "-c", BESIDE_TUNE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as driver:
+        assert driver.stdout is not None
+        for said in ("ready", "stopping"):
+            assert driver.stdout.readline().startswith(said)
+            driver.send_signal(signal.SIGINT)
+        try:
+            assert driver.wait(10) == -signal.SIGINT
+        finally:
+            driver.kill()

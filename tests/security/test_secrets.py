@@ -87,9 +87,9 @@ def test_a_sweep_and_all_that_looks_at_it_leave_no_secret_anywhere(
     uri = f"http://me:{CANARY}-uri@127.0.0.1:{free_port()}"
     spec.write_text(f"{spec.read_text()}tracking: {{uri: '{uri}/?token={CANARY}-query'}}\n")
     run = ("run", spec, "--home", home, "--executor", "inline")
-    assert sweeps(*run, "--offline") == 5, "no tracker was there"
     if long:
-        assert sweeps(*run) == 7, "and it is still not"
+        assert sweeps(*run) == 7, "there is no tracker"
+    assert sweeps(*run, "--offline") == 5, "nor later"
     looking = [
         ("doctor", "--uri", uri),
         ("trials", "small", "--json"),

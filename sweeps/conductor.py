@@ -34,7 +34,8 @@ class Conductor:
     """One run of a sweep.
 
     Args:
-        fresh: Train every complete trial of the sweep once more, in a folder of its own, not what is left.
+        fresh: Train every trial that is complete in this home once more, in a folder of its own, after what
+            is left.
         seconds: How long earlier drivers of the sweep ran.
         retry: Run what failed again, too.
     """
@@ -74,6 +75,7 @@ class Conductor:
         self.asks = {study: search.asks - asked[study] for study, search in self.searches.items()}
         self.retries = deque(to_retry(plan, cells, rows, home) if retry else ())
         self.repeats: deque[tuple[Entry, Cell]] = deque()
+        self.fresh = fresh
         if fresh:
             done = [entry_of(row) for row in rows if row.state == "complete" and not row.attrs.get("fresh")]
             self.repeats.extend(
@@ -141,15 +143,14 @@ class Conductor:
             assignment = self._next_retry(entry, cell)
             if assignment is not None:
                 return assignment
-        for entry, cell in self._rotate(self.repeats):
-            folders = (number for number in range(1, 1000) if not self.home.trial(entry.key, number).exists())
-            again = (entry.study, cell, entry.loss, entry.params, entry.seed)
-            kind = CONFIRM if entry.kind == CONFIRM else "point"  # A repeated ask is no ask.
-            return self._execute(self._start(*again, kind, next(folders)), cell)
         for point in self._rotate(self.confirmations):
             assignment = self._next_point(point, self.confirmations)
             if assignment is not None:
                 return assignment
+        return self._next_searched() or self._next_repeat()
+
+    def _next_searched(self) -> Assignment | None:
+        """A trial that the search has not begun, as far as the budget goes."""
         if self.closed or self.refusal() is not None:
             return None
         for point in self._rotate(self.points):
@@ -157,6 +158,16 @@ class Conductor:
             if assignment is not None:
                 return assignment
         return self._next_ask()
+
+    def _next_repeat(self) -> Assignment | None:
+        """A trial that is complete, beside itself."""
+        if not self.repeats:
+            return None
+        entry, cell = self.repeats.popleft()
+        folders = (number for number in range(1, 1000) if not self.home.trial(entry.key, number).exists())
+        again = (entry.study, cell, entry.loss, entry.params, entry.seed)
+        kind = CONFIRM if entry.kind == CONFIRM else "point"  # A repeated ask is no ask.
+        return self._execute(self._start(*again, kind, next(folders)), cell)
 
     @staticmethod
     def _rotate(waiting: deque[Any]) -> Iterator[Any]:
@@ -282,6 +293,8 @@ class Conductor:
         for row in live.history.rows:
             self._compare(live, row["epoch"])
         self._complete(live, result["sweep"])
+        if self.fresh:
+            self.repeats.append((entry, cell))
 
     def row(self, ref: str, row: Mapping[str, Any]) -> bool:
         """Take in a row; whether the trial must stop now."""

@@ -214,6 +214,9 @@ def print_confirmed(found: list[Confirmation]) -> None:
 
 def print_searched(winners: list[BestArm], plan: Plan) -> None:
     """What a search found, and what that is not."""
+    if not winners:
+        print("no trial is complete: nothing can be compared yet")
+        return
     select = plan.spec.select
     rows: list[list[Any]] = [
         [
@@ -231,5 +234,4 @@ def print_searched(winners: list[BestArm], plan: Plan) -> None:
         )
     else:
         print("Warning: chosen on the test set, as the specification says; these scores are optimistic.")
-    if winners:
-        print(f"To confirm them with seeds of their own: sweeps confirm {plan.name}")
+    print(f"To confirm them with seeds of their own: sweeps confirm {plan.name}")

@@ -306,11 +306,12 @@ def tell(outcome: Outcome, place: Home, home: str | None, verb: str, json: bool)
     at = "" if home is None else f" --home {home}"
     call = "uv run sweeps" if "UV_RUN_RECURSION_DEPTH" in os.environ else "sweeps"  # As this one was called.
     stopped = f", {outcome.stopped_early} more stopped early" if outcome.stopped_early else ""
+    best = outcome.report.parent / "best.yaml" if outcome.report else None  # There once a trial is complete.
     lines = {
         "trained now": f"{outcome.trained} trials{stopped}; sweep {outcome.plan.name} is {outcome.state}",
         "budget": outcome.reason and f"{outcome.reason}; with a larger one the same command goes on",
         "report": str(outcome.report) if outcome.report else None,
-        "run the best": f"{call} run {outcome.report.parent / 'best.yaml'}{at}" if outcome.report else None,
+        "run the best": f"{call} run {best}{at}" if best and best.exists() else None,
         "see every run": f"{call} ui {outcome.plan.name}{at}",
         "tracking": outcome.tracking_problem
         and f"incomplete: {outcome.tracking_problem}; then: {call} sync {outcome.plan.name}{at}",

@@ -105,6 +105,18 @@ def test_fresh_trains_again_beside_and_finds_the_same_numbers(
     assert told(capsys, "status", "small", "--home", home)["trials"]["complete"] == 3, "counts are by key"
 
 
+def test_fresh_trains_again_what_another_sweep_has_trained(
+    small_spec: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(small_spec, home) == 0
+    capsys.readouterr()
+    assert run(home / "sweeps" / "small" / "report" / "best.yaml", home, "--fresh") == 0
+    shown = capsys.readouterr().out
+    assert "trained now    1 trials; sweep small-best is done" in shown
+    assert shown.count(" yes") == 1
+    assert len(list((home / "trials").glob("*-fresh1"))) == 1
+
+
 def test_another_sweep_takes_over_what_is_trained(
     small_spec: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

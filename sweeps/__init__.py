@@ -123,7 +123,8 @@ def compare(
     """Two sweeps by their names, or two arms as ``NAME:ARM``, side by side, cell by cell.
 
     Args:
-        metric: By default the one that the first sweep chooses by; likewise ``split``.
+        metric: By default the one that the first sweep chooses by.
+        split: Likewise; ``test`` where all that is compared was confirmed.
 
     Raises:
         SweepError: If there is no such sweep, metric or split, or nothing that both have.

@@ -25,7 +25,8 @@ def compare(home: Home, first: str, second: str, metric: str | None, split: str 
     """Two sweeps by their names, or two arms as ``NAME:ARM``.
 
     Args:
-        metric: By default the one that the first sweep chooses by; likewise ``split``.
+        metric: By default the one that the first sweep chooses by.
+        split: Likewise; but the test set where all that is compared was confirmed, as in the report.
 
     Raises:
         InputError: If there is no such sweep, metric or split; `ComparisonError` if they do not meet.
@@ -41,9 +42,11 @@ def compare(home: Home, first: str, second: str, metric: str | None, split: str 
         plans.append(plan)
         sides.append(side(name, read_results(home, plan, histories=False), arm if colon else None))
     select = plans[0].spec.select
-    return side_by_side(
-        sides[0], sides[1], metric or select.metric, split or select.split, differences(plans[0], plans[1])
-    )
+    apart = [*differences(plans[0], plans[1])]
+    found = side_by_side(sides[0], sides[1], metric or select.metric, split or select.split, apart)
+    if split is None and all(row.source == "confirmation" for row in found.rows):
+        return side_by_side(sides[0], sides[1], found.metric, "test", apart)
+    return found
 
 
 def differences(first: Plan, second: Plan) -> Iterator[str]:

@@ -19,7 +19,9 @@ def compare(
     metric: Annotated[
         str | None, typer.Option("--metric", help="by default what the first sweep chooses by")
     ] = None,
-    split: Annotated[str | None, typer.Option("--split", help="validation or test; likewise")] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="validation or test; of confirmed arms test")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="folder of the page (HOME/compare/FIRST--SECOND)")
     ] = None,

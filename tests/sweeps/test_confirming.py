@@ -25,6 +25,7 @@ from sweeps.protocol import read_confirming
 from sweeps.snapshot import LedgerRow, read_ledger, read_looks
 from sweeps.spec import Spec, load_spec
 from trackers.readback import read_mlflow
+from trackers.table import arm_label
 
 STUDY = "small/stripes-rho4-resnet8/confirm"
 CONFIRM = "confirm: {top: 1, seeds: 5}\n"
@@ -109,6 +110,11 @@ def test_best_yaml_holds_the_confirmed_arm_and_gives_the_same_numbers_again(
     (loss,) = best["cells"][0]["losses"]
     assert loss["loss"] == record["loss"]
     assert ", confirmed" in path.read_text()
+    attrs = next(row.attrs for row in rows_of(home, "confirm") if row.attrs["loss"] != "cross_entropy")
+    arm = arm_label(attrs["loss"], attrs["params"])
+    compared = told(capsys, "compare", "small:cross_entropy", f"small:{arm}", "--home", home)
+    assert compared["split"] == "test", "confirmed arms are compared where they are reported"
+    assert compared["rows"][0]["first_mean"] == pytest.approx(record["baseline"])
     assert run(path, home) == 0
     assert "trained now    0 trials; sweep small-best is done" in capsys.readouterr().out
     assert run(path, home, "--fresh") == 0

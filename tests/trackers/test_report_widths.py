@@ -21,6 +21,8 @@ QUESTIONS = {
         (each) => each.querySelector(".main-svg").getBoundingClientRect().height > 50).length""",
     "outside": """Array.from(document.querySelectorAll(".plot .main-svg")).filter(
         (each) => each.getBoundingClientRect().right > document.documentElement.clientWidth).length""",
+    "cut captions": """Array.from(document.querySelectorAll("caption > *")).filter(
+        (each) => each.getBoundingClientRect().right > document.documentElement.clientWidth).length""",
     "ink": "getComputedStyle(document.querySelector('.gtitle, .xtick text')).fill",
     "page colour": "getComputedStyle(document.body).backgroundColor",
 }
@@ -57,6 +59,7 @@ def test_every_figure_is_drawn_inside_a_page_of_any_width_without_complaint_or_r
             assert seen.answers["page"] == width, "nothing is wider than the page"
             assert seen.answers["drawn"] == figures
             assert seen.answers["outside"] == 0
+            assert seen.answers["cut captions"] == 0
             assert seen.answers["page colour"] == ("rgb(21, 24, 29)" if dark else "rgb(255, 255, 255)")
             assert seen.answers["ink"] == ("rgb(164, 171, 181)" if dark else "rgb(91, 98, 109)")
 

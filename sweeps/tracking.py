@@ -173,6 +173,8 @@ class Tracking:
         """A trial has ended, or waits to go on."""
         if origin is not None:
             self.started(live)
+        if not self.writer.knows(live.entry.run_ref):
+            return  # Its start could not be noted: there was no room. Its run is as it was.
         self._close(live, state, reason, origin, self._artifacts(live, state))
         self._remember()
 

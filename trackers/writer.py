@@ -114,6 +114,10 @@ class RunWriter:
                 self._parent = run.ref
             self._enqueue(run.ref)
 
+    def knows(self, ref: str) -> bool:
+        """Whether a run was opened."""
+        return ref in self._entries
+
     def log(self, ref: str, row: Row) -> None:
         """A run should have this epoch; epochs ascend, one that was given before is passed over."""
         with self._changed:

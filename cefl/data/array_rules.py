@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from cefl.errors import DataError
 KEYS = tuple(f"{split}_{role}" for split in SPLITS for role in ("images", "labels"))
 READ = (*KEYS, "class_names")
 CHANNELS = (1, 3, 4)
+MOST_IMAGE_BYTES = 1 << 26
 
 
 def refused(place: str, problems: Sequence[str]) -> DataError:
@@ -75,6 +77,11 @@ def _image_problems(member: Member, train: Member) -> list[str]:
         )
     elif 0 in member.shape:
         problems.append(f"{member.key} must hold images, but has shape {member.shape}")
+    elif math.prod(member.image_shape) > MOST_IMAGE_BYTES:
+        problems.append(
+            f"{member.key} must have images of at most {MOST_IMAGE_BYTES:,} bytes, "
+            f"but has shape {member.shape}"
+        )
     elif member.image_shape != train.image_shape:
         problems.append(
             f"{member.key} must have images of the shape of train_images, {train.image_shape}, "

@@ -5,6 +5,7 @@ Nothing is unpickled, and damage of any kind becomes one ``DataError``.
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,9 @@ from cefl.errors import DataError
 
 BLOCK_BYTES = 1 << 24
 """How many bytes of images are in memory at a time."""
+
+MOST_BYTES = 1 << 28
+"""Of what is read at once, labels or names say: a few kB may unpack to any number."""
 
 DAMAGE = (OSError, ValueError, EOFError, RuntimeError, MemoryError, zlib.error)
 """What zipfile and numpy raise on files that are damaged, encrypted, compressed in an unknown way, or lie."""
@@ -84,6 +88,10 @@ class NpzFile:
     def array(self, key: str) -> NDArray[Any]:
         """A whole array, for labels and names."""
         with self._stream(key) as stream:
+            member = _header(stream, key)
+            if (unpacked := math.prod(member.shape) * member.dtype.itemsize) > MOST_BYTES:
+                raise ValueError(f"{key} unpacks to {unpacked:,} bytes, of which {MOST_BYTES:,} are read")
+        with self._stream(key) as stream:
             values: NDArray[Any] = npy.read_array(stream, allow_pickle=False)
             return values
 
@@ -92,7 +100,7 @@ class NpzFile:
         if member.fortran_order:  # its images do not lie one after the other
             yield 0, self.array(member.key).reshape(-1, *member.image_shape)
             return
-        image_bytes = int(np.prod(member.image_shape))
+        image_bytes = math.prod(member.image_shape)
         per_block = max(1, BLOCK_BYTES // image_bytes)
         with self._stream(member.key) as stream:
             _header(stream, member.key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,31 @@ def test_it_serves_on_the_loopback_alone_and_refuses_a_foreign_host(served: Serv
     assert refused.value.code == 403
     refused.value.close()
     assert listening(served.process.pid).keys() == {"127.0.0.1"}
+
+
+def test_a_page_elsewhere_changes_nothing_in_mlflow_and_reads_nothing(served: Served) -> None:
+    server = served.addresses[0].partition("#")[0].rstrip("/")
+
+    def asked(path: str, origin: str, body: dict[str, str] | None = None) -> tuple[int, str | None]:
+        """Status, and whose pages the browser shows the answer to."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Origin": origin, "Content-Type": "application/json"}
+        request = urllib.request.Request(f"{server}/api/2.0/mlflow/{path}", data, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, answer.headers["Access-Control-Allow-Origin"]
+        except urllib.error.HTTPError as error:
+            error.close()
+            return error.code, error.headers["Access-Control-Allow-Origin"]
+
+    reading, writing = "experiments/search?max_results=1", "experiments/create"
+    assert asked(writing, "http://evil.example", {"name": "evil"}) == (403, None)
+    assert asked(reading, "http://evil.example")[1] is None
+    assert asked(reading, server) == (200, server)
+    assert asked(writing, server, {"name": "own"}) == (200, server)
+    client = connect(f"sqlite:///{served.home / 'mlflow.db'}")
+    assert client.get_experiment_by_name("evil") is None
+    assert client.get_experiment_by_name("own") is not None
 
 
 def test_mlflow_shows_what_is_compared(served: Served, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from commands import run, sweeps
-from faulty import write_spec
+from faulty import fault, write_spec
 from filling import FillAtWrite, fill, make_room, mounted, read_only
 from forked import ended, start, until
 from inspecting import assert_whole, histories, ledger
@@ -128,6 +128,32 @@ def test_a_disk_that_is_full_while_something_is_written_loses_nothing(
     assert trials(small) == trials(undisturbed)
     assert histories(small) == histories(undisturbed), "the same to the last bit"
     print(f"{len(faults)} full disks ({', '.join(faults)}), 0 trials lost, 0 doubled")
+
+
+@pytest.mark.fuller
+def test_a_disk_that_is_full_when_a_trial_is_about_to_begin_again_ends_the_sweep_in_order(
+    tmp_path: Path, small: Path, disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = write_spec(tmp_path)
+    fault(tmp_path, 1, "raise")
+    assert run(spec, small) == 3
+    fault(tmp_path, 1, "raise", times=0)
+    tracked = small / "sweeps" / "faulty" / "tracking.jsonl"
+    size = tracked.stat().st_size
+    whole_pages = " " * (-size % resource.getpagesize()) + "\n"  # The next line needs one.
+    tracked.write_text(tracked.read_text().removesuffix("\n") + whole_pages)
+    retry = ("retry", "faulty", "--home", small, "--executor", "inline")
+    with FillAtWrite(disk, KINDS["tracking log"]) as filled:
+        code = sweeps(*retry)
+    message = capsys.readouterr().err
+    assert filled.opened is not None
+    assert code == 7, message
+    assert "tracking.jsonl" in message
+    assert "Traceback" not in message
+    make_room(disk)
+    assert sweeps(*retry) == 0, capsys.readouterr().err
+    assert_whole(small, "faulty")
+    assert [row.state for row in ledger(small, "faulty")].count("complete") == 2
 
 
 def test_a_disk_that_fills_up_under_workers_of_ray_ends_the_sweep_in_order(

@@ -9,12 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-SHORT = "/tmp"  # As Ray does: the path of a socket has at most 107 characters, and TMPDIR may have them all.
+from sweeps.temporary import SHORT, make, remove
 
 
 @contextlib.contextmanager
@@ -71,9 +70,9 @@ def make_private_token(path: Path) -> None:
 
 def make_folder() -> str:
     """A folder for sockets and logs, which Ray opens to all, below one that is closed to them."""
-    return f"{tempfile.mkdtemp(prefix='sweeps-', dir=SHORT if os.access(SHORT, os.W_OK) else None)}/ray"
+    return f"{make(place=SHORT if os.access(SHORT, os.W_OK) else None)}/ray"
 
 
 def remove_folder(folder: str) -> None:
     """Remove what a Ray left."""
-    shutil.rmtree(Path(folder).parent, ignore_errors=True)
+    remove(Path(folder).parent)

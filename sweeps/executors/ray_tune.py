@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,6 +50,7 @@ from sweeps.joining import TRAVELS  # noqa: E402
 from sweeps.live import Live  # noqa: E402
 from sweeps.spec.model import Resources  # noqa: E402
 from sweeps.stopping import WAKE  # noqa: E402
+from sweeps.temporary import remove_left_overs, temporary  # noqa: E402
 from sweeps.trainable import BLOCKED, ERROR, RETRY, ROWS, WARNING, train  # noqa: E402
 from sweeps.watching import Silence  # noqa: E402
 
@@ -180,6 +180,7 @@ class RayExecutor:
 
     def __init__(self, resources: Resources, cpus: int | None = None, address: str | None = None) -> None:
         self.resources = resources
+        remove_left_overs()
         self.folder = start_ray(cpus) if address is None else None
         if address is not None:
             join_ray(address)
@@ -216,8 +217,8 @@ class RayExecutor:
     def run(self, conductor: Conductor) -> None:
         """Execute until nothing is left, or the conductor is told to stop."""
         while not conductor.exhausted:
-            with tempfile.TemporaryDirectory(prefix="sweeps-tune-", ignore_cleanup_errors=True) as folder:
-                self._phase(conductor, folder)
+            with temporary("tune-") as folder:
+                self._phase(conductor, str(folder))
             if not conductor.exhausted and not conductor.live:
                 time.sleep(0.5)
 

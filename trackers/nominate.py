@@ -48,7 +48,8 @@ def nominate(arms: Iterable[ArmSummary], most: int = 3) -> list[Nominee]:
     """The most promising arms of one cell, the highest first, and then cross-entropy, always.
 
     An arm needs a complete trial. Cross-entropy is the curve of every loss at gamma 0 (of focal at alpha 1),
-    so it supports the curves there, and an arm of gamma 0 is not nominated beside it.
+    so it supports the curves there, and an arm of gamma 0 is not nominated beside it. An arm without gamma
+    has no neighbours, and is judged by its own mean.
 
     Args:
         arms: The leaderboard of one cell.
@@ -67,7 +68,11 @@ def nominate(arms: Iterable[ArmSummary], most: int = 3) -> list[Nominee]:
     baseline = baseline_of(arms)
     found: list[_Candidate] = []
     for loss in sorted({arm.loss for arm in arms} - {BASELINE}):
-        curve = [arm for arm in arms if arm.loss == loss]
+        mine = [arm for arm in arms if arm.loss == loss]
+        found += [_Candidate(arm, means[arm_key(arm)], None) for arm in mine if "gamma" not in arm.params]
+        curve = [arm for arm in mine if "gamma" in arm.params]
+        if not curve:
+            continue
         support = curve if baseline is None else [*curve, baseline]
         places = np.array([place(arm.params) for arm in support])
         heights = smoothed(
@@ -94,10 +99,10 @@ def nominate(arms: Iterable[ArmSummary], most: int = 3) -> list[Nominee]:
 class _Candidate:
     arm: ArmSummary
     height: float
-    place: Array
+    place: Array | None
 
     def is_apart_from(self, other: _Candidate) -> bool:
-        if self.arm.loss != other.arm.loss:
+        if self.arm.loss != other.arm.loss or self.place is None or other.place is None:
             return True
         return float(np.linalg.norm(self.place - other.place)) >= SPACING
 

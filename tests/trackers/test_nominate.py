@@ -63,6 +63,19 @@ def test_neighbours_of_one_loss_are_spaced_and_other_losses_are_not_held_back() 
     assert len(labels(*near, most=0)) == 1
 
 
+def test_losses_without_gamma_are_named_by_their_own_scores() -> None:
+    others = [
+        trial(loss="balanced_softmax", score=0.7),
+        trial(loss="ldam", params={"scale": 30.0}, score=0.5),
+    ]
+    near = trial(loss="ldam", params={"scale": 31.0}, score=0.4)
+    found = nominate(board(*others, near, tried(0.6, 2.0), trial(score=0.1)), 4)
+    assert [(each.arm, each.score) for each in found] == [
+        ("balanced_softmax", 0.7), ("cefl(gamma=2)", pytest.approx(0.6, abs=1e-3)), ("ldam(scale=30)", 0.5),
+        ("ldam(scale=31)", 0.4), ("cross_entropy", 0.1),
+    ]  # fmt: skip
+
+
 def test_what_is_not_complete_is_not_named() -> None:
     pruned = trial(loss="cefl", params={"gamma": 1.0}, score=0.9, state="pruned")
     assert labels(pruned, tried(0.5, 4.0)) == ["cefl(gamma=4)", "cross_entropy"]

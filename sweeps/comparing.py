@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from cefl.catalog import METRICS
 from sweeps.cells import Cell
+from sweeps.display_words import pair_name
 from sweeps.errors import InputError
 from sweeps.home import Home
 from sweeps.plan import Plan
@@ -72,6 +72,5 @@ def identity(cell: Cell) -> tuple[Any, ...]:
 
 def write_compared(home: Home, found: SideBySide, folder: Path | None) -> list[Path]:
     """Write the page and the tables; by default into ``compare/`` of the home, a folder for each pair."""
-    name = "--".join(re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-") for label in found.sides)
     created = time.strftime("%Y-%m-%d %H:%M:%S %z")
-    return write_files(folder or home.root / FOLDER / name, files(found, created))
+    return write_files(folder or home.root / FOLDER / pair_name(*found.sides), files(found, created))

@@ -1,4 +1,4 @@
-"""The verb submit, and how other verbs are answered by the head of a cluster."""
+"""The verb submit, and how other verbs run on the head of a cluster."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from sweeps.errors import DONE, SOME_FAILED, TRACKING_INCOMPLETE, InputError
 if TYPE_CHECKING:
     from sweeps.cluster.jobs import Jobs
 
-NOT_FOR_THE_HEAD = ("--address", "--out")
+JOB_ENDS_SECONDS = 30.0
+NOT_FOR_THE_HEAD = ("--address", "--out", "-o")
+NOT_IN_A_JOB = {
+    "--executor": "its trials run on that cluster",
+    "--notify": "the head has SWEEPS_NOTIFY in its environment",
+    "--json": "its log is followed; afterwards: sweeps best NAME --json --address ...",
+}
 
 ClusterOption = Annotated[
     str | None,
@@ -59,7 +65,7 @@ def submit(
 
     loaded = load_spec(spec)
     from sweeps.cluster.jobs import Jobs
-    from sweeps.cluster.submitting import follow, submit
+    from sweeps.cluster.submitting import submit
 
     check_home(home)
     chosen = {"--concurrent": concurrent, "--asks": asks, "--home": home}
@@ -67,42 +73,67 @@ def submit(
     options += [flag for flag, given in (("--fresh", fresh), ("--offline", offline)) if given]
     jobs, sweep = Jobs(address), name or loaded.spec.name
     job = submit(jobs, loaded, sweep, options, say)
-    hint = f"sweeps {{}} {sweep} --address {jobs.address}".format
+    end_with(jobs, job, sweep, wait)
+
+
+def end_with(jobs: Jobs, job: str, name: str, wait: bool = True) -> None:
+    """Follow the job of a sweep, where that is asked for, and end as it does."""
+    from sweeps.cluster.submitting import follow
+
+    hint = f"sweeps {{}} {name} --address {jobs.address}".format
     if not wait:
         say(f"follow it: {hint('logs')} --follow; how far it is: {hint('status')}")
         return
-    code = follow(jobs, job, sweep, show, say)
+    code = follow(jobs, job, name, show, say)
     if code in (DONE, SOME_FAILED, TRACKING_INCOMPLETE):
         say(f"its report comes here with: {hint('report')}")
     raise typer.Exit(code)
 
 
-def answer_from(address: str | None, out: Path | None = None, log_of: str | None = None) -> None:
+def drive_there(address: str | None, name: str) -> None:
+    """Do nothing without the address of a cluster's jobs; else have this command run there, and follow it."""
+    if address is None or not address.startswith(("http://", "https://")):
+        return
+    from sweeps.cluster.jobs import Jobs
+    from sweeps.cluster.submitting import drive
+
+    for option, instead in NOT_IN_A_JOB.items():
+        if any(each == option or each.startswith(f"{option}=") for each in sys.argv):
+            raise InputError(f"{option}: is not for a job of a cluster ({address}): {instead}")
+    jobs = Jobs(address)
+    end_with(jobs, drive(jobs, name, for_the_head(sys.argv[1:]), say), name)
+
+
+def answer_from(
+    address: str | None, out: Path | None = None, log_of: str | None = None, writes: bool = False,
+    force: bool | None = None, stops: str | None = None,
+) -> None:  # fmt: skip
     """Do nothing without an address; else have this command answered by the cluster there, and end.
 
     Args:
         out: Folder for the files that it writes.
         log_of: Perhaps a sweep that was submitted, whose log is asked for.
+        writes: Whether it writes files, which come here.
+        force: Whether a folder that is there is replaced, or refused; ``None``: it is written into.
+        stops: The sweep that it stops.
     """
     if address is None:
         return
-    from sweeps.cluster.asking import ask
-    from sweeps.cluster.frames import unpack
+    from sweeps.cluster.asking import ask, check_free
     from sweeps.cluster.jobs import Jobs
 
+    if force is not None and out is not None:
+        check_free(out, force)
     jobs = Jobs(address)
     if log_of is not None:
         show_log(jobs, log_of)
-    answer = ask(jobs, for_the_head(sys.argv[1:]))
-    if answer.pieces and out is not None:
-        files = unpack(answer.pieces, out)
-        if "--json" in sys.argv:
-            from sweeps.cli.app import print_json
+    answer = ask(jobs, for_the_head(sys.argv[1:]), keep=writes)
+    if writes:
+        answer.bring(out, force)
+    if stops is not None and answer.code == 0:
+        from sweeps.cluster.submitting import wait_until_over
 
-            page = next((file for file in files if file.name == "report.html"), files[0])
-            print_json({"report": str(page), "files": [str(file) for file in files]})
-        else:
-            print("\n".join(map(str, files)))
+        wait_until_over(jobs, stops, JOB_ENDS_SECONDS)
     raise typer.Exit(answer.code or 0)
 
 

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from sweeps.cli.app import HomeOption, JsonOption, app, home_at, print_json, print_table
+from sweeps.cli.cluster import ClusterOption, answer_from
+from sweeps.display_words import pair_name
 
 SideArgument = Annotated[str, typer.Argument(help="a sweep, or an arm of one: NAME:ARM", show_default=False)]
 
@@ -26,9 +28,11 @@ def compare(
         Path | None, typer.Option("--out", "-o", help="folder of the page (HOME/compare/FIRST--SECOND)")
     ] = None,
     home: HomeOption = None,
+    address: ClusterOption = None,
     json: JsonOption = False,
 ) -> None:
     """Set two sweeps, or two arms, side by side, cell by cell and over the seeds that both have."""
+    answer_from(address, out=out or Path(pair_name(first, second)), writes=True)
     from sweeps.comparing import compare as compared
     from sweeps.comparing import write_compared
     from trackers.side_by_side import comparison_table

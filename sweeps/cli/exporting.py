@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sweeps.cli.app import HomeOption, JsonOption, NameArgument, app, home_at, percent, print_json
+from sweeps.cli.cluster import ClusterOption, answer_from
 
 
 @app.command()
@@ -29,9 +30,11 @@ def export(
         ),
     ] = None,
     home: HomeOption = None,
+    address: ClusterOption = None,
     json: JsonOption = False,
 ) -> None:
     """Write the best model of a cell into a folder: weights, model card, best.yaml."""
+    answer_from(address, out=out, writes=True, force=force)
     from sweeps.exporting import export as exported
     from sweeps.exporting import registered
 

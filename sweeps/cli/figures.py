@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeps.cli.app import HomeOption, JsonOption, app, home_at, print_json, print_table
+from sweeps.cli.cluster import ClusterOption, answer_from
 
 if TYPE_CHECKING:
     from sweeps.home import Home
@@ -30,9 +31,11 @@ def figures(
         typer.Option("--only", help="kinds of figures, such as gamma,confusion", show_default=False),
     ] = None,
     home: HomeOption = None,
+    address: ClusterOption = None,
     json: JsonOption = False,
 ) -> None:
     """Write every figure as an interactive page and as JSON for Plotly."""
+    answer_from(address, out=out or Path(f"{name}-figures" if name else "figures"), writes=True)
     from sweeps.errors import InputError
     from trackers.figure_files import KINDS, chosen, figure_files
     from trackers.report import write_files

@@ -142,7 +142,7 @@ def report(
 
     if out is not None and address is None:
         raise InputError("--out: is for --address; without it the report lies in the home")
-    answer_from(address, out=out or Path(f"{name}-report"))
+    answer_from(address, out=out or Path(f"{name}-report"), writes=True)
     from sweeps.reporting import report_sweep
     from sweeps.state import read_state, stored_plan
 

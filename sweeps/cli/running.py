@@ -20,6 +20,7 @@ from sweeps.cli.app import (
     print_json,
     print_table,
 )
+from sweeps.cli.cluster import drive_there
 from sweeps.joining import cluster_address
 
 if TYPE_CHECKING:
@@ -34,6 +35,14 @@ AddressOption = Annotated[
     typer.Option(
         "--address",
         help="HOST:PORT of a Ray cluster to join, or auto (RAY_ADDRESS); by default a Ray of its own",
+    ),
+]
+JoinOrAskOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="as of run; or http://HEAD:8265: as a job of that cluster",
+        show_default=False,
     ),
 ]
 LOGS = ("text", "json")
@@ -216,13 +225,14 @@ def confirm(
     executor: ExecutorOption = "ray",
     concurrent: ConcurrentOption = None,
     offline: OfflineOption = False,
-    address: AddressOption = None,
+    address: JoinOrAskOption = None,
     notify: NotifyOption = None,
     log: LogOption = "text",
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Train the leading arms of a finished search and cross-entropy again, with seeds of their own."""
+    drive_there(address, name)
     from sweeps.confirming import Asked
     from sweeps.options import Options
 
@@ -245,13 +255,14 @@ def retry(
     executor: ExecutorOption = "ray",
     concurrent: ConcurrentOption = None,
     offline: OfflineOption = False,
-    address: AddressOption = None,
+    address: JoinOrAskOption = None,
     notify: NotifyOption = None,
     log: LogOption = "text",
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Run the failed trials of a sweep again, and what is left of it."""
+    drive_there(address, name)
     from sweeps.options import Options
 
     joined = cluster_address(address)

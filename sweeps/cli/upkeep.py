@@ -27,7 +27,7 @@ def stop(
     address: ClusterOption = None,
 ) -> None:
     """End a running sweep in order, from another terminal; `sweeps run` goes on with it."""
-    answer_from(address)
+    answer_from(address, stops=name)
     from sweeps.state import read_state
     from sweeps.stopping import stop_sweep
 

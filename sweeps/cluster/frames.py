@@ -12,12 +12,12 @@ import json
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from sweeps.errors import EnvironmentProblem
 
 MARK = "#sweeps "
-OUT, ERR, FILES, END = "out", "err", "files", "end"
+OUT, ERR, FOLDER, FILES, END = "out", "err", "folder", "files", "end"
 CHUNK = 12_000  # Bytes of an archive in one line: Ray sends a log in pieces of 20,000 characters.
 
 
@@ -80,3 +80,25 @@ class Lines:
         """The lines that are whole now, without their ends."""
         *whole, self.rest = (self.rest + text).split("\n")
         return whole
+
+
+class Framed(io.StringIO):
+    """A stream whose lines become frames on another as soon as they are whole, the last when it is closed."""
+
+    def __init__(self, kind: str, to: TextIO) -> None:
+        super().__init__()
+        self.kind, self.to, self.lines = kind, to, Lines()
+
+    def write(self, text: str) -> int:
+        """Take some text in."""
+        for line in self.lines.take(text):
+            self.to.write(frame(self.kind, line + "\n"))
+        self.to.flush()
+        return len(text)
+
+    def close(self) -> None:
+        """Send what is left."""
+        if not self.closed and self.lines.rest:
+            self.to.write(frame(self.kind, self.lines.rest))
+            self.to.flush()
+        super().close()

@@ -1,25 +1,28 @@
-"""What a job runs on the head of a cluster: ``python -m sweeps.cluster.head submitted|asked ...``.
+"""What a job runs on the head of a cluster: ``python -m sweeps.cluster.head submitted|driven|asked ...``.
 
 The environment of the head says where home, databases and storage are; nothing of it is on a command line.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shutil
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import TextIO
 
-from sweeps.cluster.frames import END, ERR, OUT, frame, packed
+from sweeps.cluster.frames import END, ERR, FOLDER, OUT, Framed, frame, packed
 from sweeps.errors import ENVIRONMENT, AlreadyRunning, EnvironmentProblem, SweepError
 from sweeps.home import VARIABLE, Home, described
+from sweeps.temporary import temporary
 
 FILES = "submitted"
+WRITING = ("export", "compare", "figures")
+"""Verbs whose files are for whoever asks."""
 
 
 def submitted(name: str, file: str, options: list[str]) -> None:
@@ -62,43 +65,71 @@ def home_of(options: list[str]) -> Home:
     return Home.at(given)
 
 
+def driven(name: str, arguments: list[str]) -> None:
+    """Go on with a sweep by what was kept of it: own code goes from there to the workers."""
+    from sweeps.cli import main
+    from sweeps.joining import TRAVELS
+
+    kept = home_of(arguments).sweep(name) / FILES
+    if kept.is_dir():
+        os.chdir(kept)
+        os.environ[TRAVELS] = str(kept)
+    sys.argv = ["sweeps", *arguments]
+    main()
+
+
 def asked(arguments: list[str]) -> int:
-    """Run a command; what it prints, the report it writes and its exit code become frames."""
+    """Run a command; what it prints, the files it writes and its exit code become frames."""
     home_of(arguments)
-    wants_json = "--json" in arguments
-    report = arguments[0] == "report" and not any(each.startswith("--paper") for each in arguments)
-    if report and not wants_json:
-        arguments = [*arguments, "--json"]
-    code, printed = command(arguments, keep_output=report)
-    if report and code == 0:
-        told = json.loads(printed)
-        folder = Path(told["report"]).parent
-        sys.stdout.writelines(packed(folder, map(Path, told["files"])))
+    verb, out = arguments[0], sys.stdout
+    if verb == "report" and not any(each.startswith("--paper") for each in arguments):
+        return reported(arguments, out)
+    if verb not in WRITING:
+        return command(arguments, Framed(OUT, out), Framed(ERR, out))
+    with temporary("answer-") as folder:
+        (inside := folder / "inside").mkdir()
+        with contextlib.chdir(inside):
+            given = [] if verb == "export" else ["--out", str(inside / verb)]
+            code = command([*arguments, *given], Framed(OUT, out), Framed(ERR, out))
+        if code == 0:
+            (made,) = inside.iterdir()
+            out.write(frame(FOLDER, str(made)))
+            out.writelines(packed(made, sorted(path for path in made.rglob("*") if path.is_file())))
     return code
 
 
-def command(arguments: list[str], keep_output: bool) -> tuple[int, str]:
-    """Exit code of a command of ours, and what it printed where that is to be kept, not sent."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "sweeps", *arguments],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, encoding="utf-8", errors="replace",
-    ) as process:  # fmt: skip
-        assert process.stdout is not None
-        assert process.stderr is not None
-        sending = threading.Thread(target=send, args=(ERR, process.stderr))
-        sending.start()
-        printed = process.stdout.read() if keep_output else ""
-        send(OUT, process.stdout)
-        sending.join()
-    return process.returncode, printed
+def reported(arguments: list[str], out: TextIO) -> int:
+    """Write a report, which lies in the home."""
+    wants_json = "--json" in arguments
+    told = io.StringIO()
+    code = command(arguments if wants_json else [*arguments, "--json"], told, Framed(ERR, out))
+    if code == 0:
+        report = json.loads(told.getvalue())
+        folder = Path(report["report"]).parent
+        text = told.getvalue() if wants_json else "\n".join(report["files"]) + "\n"
+        out.write(frame(FOLDER, str(folder)))
+        out.writelines(frame(OUT, line) for line in text.splitlines(keepends=True))
+        out.writelines(packed(folder, map(Path, report["files"])))
+    return code
 
 
-def send(kind: str, lines: IO[str]) -> None:
-    """Each line as a frame, as soon as it comes."""
-    for line in lines:
-        sys.stdout.write(frame(kind, line))
-        sys.stdout.flush()
+def command(arguments: list[str], out: TextIO, err: TextIO) -> int:
+    """Be ``sweeps ARGUMENTS``: its exit code."""
+    from sweeps.cli import main
+
+    before = sys.argv
+    sys.argv = ["sweeps", *arguments]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    finally:
+        sys.argv = before
+        for stream in (out, err):
+            if isinstance(stream, Framed):
+                stream.close()
+    return 0
 
 
 def main(arguments: list[str]) -> Iterator[str]:
@@ -107,6 +138,9 @@ def main(arguments: list[str]) -> Iterator[str]:
     if what == "submitted":
         name, file, *options = rest
         submitted(name, file, options)
+        return
+    if what == "driven":
+        driven(rest[0], rest[1:])
         return
     try:
         code = asked(rest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import shlex
@@ -18,6 +19,8 @@ from sweeps.errors import AlreadyRunning, EnvironmentProblem, InputError
 REQUEST_SECONDS = 60.0
 LOST_SECONDS = 60.0
 POLL_SECONDS = 1.0
+SOON_SECONDS, SOON_BYTES, SOON_POLL_SECONDS = 20.0, 200_000, 0.2
+"""How long, up to which size and how often the log of a job that is to answer at once is asked for."""
 OVER = ("SUCCEEDED", "FAILED", "STOPPED")
 OVERRIDING = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 """Ray lets these count more than an address that is given."""
@@ -132,6 +135,42 @@ class Jobs:
         except (RuntimeError, EnvironmentProblem):
             logging.getLogger(__name__).debug("job %s stays in the list", job)
 
+    def answer(
+        self, job: str, take: Callable[[str], None], whole: Callable[[], bool], say: Callable[[str], None]
+    ) -> Any:
+        """Hand on the log of a job that is to answer at once, until the answer is whole or the job over.
+
+        Ray's way to follow a log sleeps for seconds at a time, and longer after its end: it is for what takes
+        long.
+
+        Args:
+            take: Given each new piece of the log.
+            whole: Whether the answer is.
+            say: Told when the connection is lost.
+
+        Returns:
+            Details of the job, ``None`` where the answer was whole first.
+
+        Raises:
+            EnvironmentProblem: As `follow`.
+        """
+        log, deadline = Log(take), time.monotonic() + SOON_SECONDS
+        with contextlib.suppress(
+            RuntimeError, EnvironmentProblem
+        ):  # What is lost is told where it is followed.
+            while time.monotonic() < deadline and log.taken < SOON_BYTES:
+                log.take(0, self.log(job))
+                if whole():
+                    return None
+                details = self.details(job)
+                if details is None:
+                    break
+                if details.status in OVER:
+                    log.take(0, self.log(job))
+                    return details
+                time.sleep(SOON_POLL_SECONDS)
+        return self._follow(job, log, say)
+
     def follow(self, job: str, take: Callable[[str], None], say: Callable[[str], None]) -> Any:
         """Hand on the log of a job as it grows, until the job has ended.
 
@@ -145,7 +184,10 @@ class Jobs:
         Raises:
             EnvironmentProblem: If the cluster does not answer for `LOST_SECONDS`, or no longer knows the job.
         """
-        log, lost = Log(take), None
+        return self._follow(job, Log(take), say)
+
+    def _follow(self, job: str, log: Log, say: Callable[[str], None]) -> Any:
+        lost = None
         while True:
             try:
                 asyncio.run(self._tail(job, log))

@@ -5,17 +5,17 @@ from __future__ import annotations
 import getpass
 import re
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from sweeps.cluster.frames import Lines
-from sweeps.cluster.jobs import OVER, Jobs, brief
+from sweeps.cluster.jobs import OVER, POLL_SECONDS, Jobs, brief
 from sweeps.cluster.packing import pack
 from sweeps.errors import ENVIRONMENT, INTERRUPTED, AlreadyRunning, EnvironmentProblem, SweepError
 from sweeps.spec import LoadedSpec
+from sweeps.temporary import temporary
 
 NAME, WHO = "sweep", "submitted by"
 BEGINS = re.compile(r"Running entrypoint for job ")
@@ -34,6 +34,25 @@ def submit(
     Raises:
         AlreadyRunning: If a job runs a sweep of this name: says which, and whose.
     """
+    with temporary("job-") as folder:
+        (travels := folder / "travels").mkdir()  # Without the lock that is beside it.
+        file = pack(loaded, travels)
+        return begin(jobs, name, ["submitted", name, file, *options], travels, say)
+
+
+def drive(jobs: Jobs, name: str, arguments: Sequence[str], say: Callable[[str], None]) -> str:
+    """Have a command that trains run as a job, for a sweep that the cluster has; the name of the job.
+
+    Raises:
+        AlreadyRunning: If a job runs this sweep.
+    """
+    return begin(jobs, name, ["driven", name, *arguments], None, say)
+
+
+def begin(
+    jobs: Jobs, name: str, arguments: Sequence[str], folder: Path | None, say: Callable[[str], None]
+) -> str:
+    """Start the next job of a sweep, if none runs."""
     of_sweep = [job for job in jobs.all() if (job.metadata or {}).get(NAME) == name]
     running = [job for job in of_sweep if job.status not in OVER]
     if running:
@@ -43,10 +62,7 @@ def submit(
         )
     numbers = [int(match[1]) for job in of_sweep if (match := re.search(r"-(\d+)$", job.submission_id))]
     job = f"{name}-{max(numbers, default=0) + 1}"
-    with tempfile.TemporaryDirectory(prefix="sweeps-job-") as folder:
-        file = pack(loaded, Path(folder))
-        who = f"{getpass.getuser()}@{socket.gethostname()}"
-        jobs.start(["submitted", name, file, *options], job, Path(folder), {NAME: name, WHO: who})
+    jobs.start(arguments, job, folder, {NAME: name, WHO: f"{getpass.getuser()}@{socket.gethostname()}"})
     say(f"submitted {name} as job {job} to {jobs.address}")
     return job
 
@@ -61,6 +77,16 @@ def newest(jobs: Jobs, name: str) -> str | None:
     """The last job of a sweep, ``None`` where there is none."""
     found = [job for job in jobs.all() if (job.metadata or {}).get(NAME) == name]
     return str(max(found, key=lambda job: job.start_time or 0).submission_id) if found else None
+
+
+def wait_until_over(jobs: Jobs, name: str, seconds: float) -> None:
+    """Wait until no job runs a sweep that was stopped: its driver gives it back a moment before it ends."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        mine = [job for job in jobs.all() if (job.metadata or {}).get(NAME) == name]
+        if all(job.status in OVER for job in mine):
+            return
+        time.sleep(POLL_SECONDS)
 
 
 def follow(jobs: Jobs, job: str, name: str, show: Callable[[str], None], say: Callable[[str], None]) -> int:

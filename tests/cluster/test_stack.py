@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cluster_stack import Client, NoServices, Stack, standing, until
 from machines import NoMachines
 from safetensors.numpy import load_file
 from small_data import SMALL, write_stripes
 
+import cefl
 from trackers.connection import connect, search
 
 EPOCHS = 200
 LONG = f"recipe: {{preset: digits, epochs: {EPOCHS}, batch_size: 16, precision: float32}}"
+
+MINE = """
+from torch.nn.functional import cross_entropy
+
+
+def tempered(logits, targets, gamma=1.0):
+    return cross_entropy(logits / gamma, targets)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +95,8 @@ def check_nothing_lost_nothing_double(stack: Stack, name: str, client: Client, t
 def test_two_sweeps_outlive_their_terminals_and_spread_over_the_nodes(stack: Stack) -> None:
     ann, bob = stack.client("ann"), stack.client("bob")
     specified(ann, "ann", **{"gamma: [1, 2]": "gamma: [1, 2, 3]", "epochs: 2": "epochs: 60"})
-    specified(bob, "bob", **{"{loss: cefl, gamma: [1, 2]}": "{loss: focal, gamma: [1, 2]}"})
+    (bob.folder / "mine.py").write_text(MINE)
+    specified(bob, "bob", **{"loss: cefl, gamma: [1, 2]": "loss: 'mine:tempered', gamma: [1, 2]"})
     following = ann.start("submit", "ann.yaml")
     ann.until("trials to train")
     following.kill()  # Her terminal is gone.
@@ -127,6 +141,63 @@ def test_the_head_answers_a_client_as_a_home_of_its_own_would(stack: Stack) -> N
     assert answers["status ann"]["trials"]["complete"] == 4
     assert len(answers["best ann"]) == 1
     assert not (client.folder / "runs").exists(), "a client has no home"
+
+
+def test_a_confirmation_and_a_retry_run_as_jobs_with_the_code_that_was_submitted(stack: Stack) -> None:
+    client = stack.client("carl")
+    confirmed = client.run("confirm", "bob", "--top", "1", "--seeds", "2")
+    assert confirmed.returncode == 0, confirmed.stdout + confirmed.stderr
+    assert "submitted bob as job bob-2" in confirmed.stderr
+    assert confirmed.stdout.count("complete: ") == 4, "one arm and cross-entropy, with two seeds"
+    assert "mine:tempered" in confirmed.stdout
+    check_nothing_lost_nothing_double(stack, "bob", client, 7)
+    again = client.run("retry", "bob")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "bob-3" in again.stderr
+    assert "trained now    0 trials" in again.stdout
+    unknown = client.run("confirm", "nobody")
+    assert unknown.returncode == 2
+    assert "no such sweep" in unknown.stdout
+
+
+def test_what_a_verb_writes_comes_to_the_client(stack: Stack) -> None:
+    client = stack.client("writer")
+    exported = client.run("export", "ann")
+    assert exported.returncode == 0, exported.stderr
+    (folder,) = client.folder.glob("ann-*")
+    assert {"model.safetensors", "model.json", "README.md", "best.yaml"} <= set(os.listdir(folder))
+    assert cefl.load(folder).predict(np.zeros((2, 8, 8), np.uint8))
+    assert f'cefl.load("{folder.name}")' in exported.stdout
+    refused = client.run("export", "ann", "--out", folder.name)
+    assert refused.returncode == 2
+    assert "is there already" in refused.stderr
+    compared = client.told("compare", "ann", "bob")
+    drawn = client.told("figures", "ann", "--only", "gamma", "--out", "drawn")
+    for file in (*compared["files"], *(each["file"] for each in drawn["figures"])):
+        assert (client.folder / file).is_file(), file
+    assert {Path(file).parts[0] for file in compared["files"]} == {"ann--bob"}
+    assert (client.folder / "drawn" / "index.html").exists()
+    assert not (client.folder / "runs").exists(), "a client has no home"
+
+
+TIDY = """
+import sys
+from sweeps.cluster.asking import tidy
+from sweeps.cluster.jobs import Jobs
+tidy(Jobs(sys.argv[1]), seconds=10)
+"""
+
+
+def test_old_answers_go_from_the_list_of_jobs_and_sweeps_stay(stack: Stack) -> None:
+    client = stack.client("tidy")
+    time.sleep(10)
+    assert client.run("list").returncode == 0  # So that the clock of the head is told.
+    command = [sys.executable, "-c", TIDY, stack.jobs]
+    subprocess.run(command, env=client.environment, check=True, timeout=60)
+    time.sleep(3)
+    listed = {job["submission_id"] for job in stack.ask("/api/jobs/") if job["submission_id"]}
+    assert len([name for name in listed if name.startswith("asked-")]) == 1
+    assert {"ann-1", "bob-1", "bob-2"} <= listed
 
 
 def test_artifacts_and_weights_come_through_the_tracking_server(stack: Stack, tmp_path: Path) -> None:

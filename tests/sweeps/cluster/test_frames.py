@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from sweeps.cluster.asking import Answer
-from sweeps.cluster.frames import END, ERR, FILES, MARK, OUT, frame, packed, parsed, unpack
+from sweeps.cluster.frames import END, ERR, FILES, FOLDER, MARK, OUT, Framed, frame, packed, parsed, unpack
 from sweeps.cluster.head import asked
 from sweeps.cluster.jobs import Log
 from sweeps.cluster.submitting import JobLog
-from sweeps.errors import EnvironmentProblem
+from sweeps.errors import EnvironmentProblem, InputError
 from sweeps.home import VARIABLE
 
 
@@ -84,6 +86,60 @@ def test_of_a_jobs_log_only_what_the_command_printed_is_shown() -> None:
     log.take(" -m sweeps\njoining Ray\ndone")
     log.take("\n")
     assert shown == ["joining Ray", "done"]
+
+
+def test_a_framed_stream_sends_each_line_at_once_and_the_rest_at_its_end() -> None:
+    log = io.StringIO()
+    stream = Framed(OUT, log)
+    print("one", end="", file=stream)
+    assert log.getvalue() == ""
+    print(" and two\nthree", end="", file=stream)
+    assert log.getvalue() == frame(OUT, "one and two\n")
+    stream.close()
+    assert log.getvalue() == frame(OUT, "one and two\n") + frame(OUT, "three")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_is_told_of_files_names_their_places_here(
+    as_json: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there, here = tmp_path / "there" / "ann-digits", tmp_path / 'a "folder"'
+    there.mkdir(parents=True)
+    (there / "card").write_text("x")
+    monkeypatch.setattr(sys, "argv", ["sweeps", *(["--json"] if as_json else [])])
+    told = json.dumps(str(there / "card")) if as_json else str(there / "card")
+    sent = [frame(OUT, f"see {told}\n"), frame(FOLDER, str(there)), *packed(there, [there / "card"])]
+    answer = Answer(keep=True)
+    answer.take("".join(sent) + frame(END, 0))
+    assert capsys.readouterr().out == ""
+    answer.bring(here, force=False)
+    said = capsys.readouterr().out.removeprefix("see ").strip()
+    assert (json.loads(said) if as_json else said) == str(here / "card")
+    with pytest.raises(InputError, match="--force"):
+        answer.bring(here, force=False)
+    (here / "old").touch()
+    answer.bring(here, force=True)
+    assert [file.name for file in here.iterdir()] == ["card"]
+    monkeypatch.chdir(tmp_path)
+    answer.bring(None, force=False)
+    assert Path("ann-digits/card").read_text() == "x"
+
+
+def test_files_that_a_verb_writes_are_sent_with_the_folder_they_were_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "home"))
+    monkeypatch.setattr(sys, "argv", ["sweeps", "figures", "--json"])
+    assert asked(["figures", "--only", "nothing"]) == 2
+    assert FOLDER not in capsys.readouterr().out
+    assert asked(["figures", "--json"]) == 0
+    answer = Answer(keep=True)
+    answer.take(capsys.readouterr().out + frame(END, 0))
+    answer.bring(tmp_path / "here", force=None)
+    told = json.loads(capsys.readouterr().out)
+    assert told["folder"] == str(tmp_path / "here")
+    assert (tmp_path / "here" / "index.html").exists()
+    assert not Path(answer.folder).exists(), "nothing is left there"
 
 
 def test_a_head_without_a_home_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

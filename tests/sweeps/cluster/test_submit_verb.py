@@ -68,6 +68,26 @@ def test_out_is_for_a_cluster_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert refused(monkeypatch, "report", "small", "--out", tmp_path / "x", "--home", tmp_path) == 2
 
 
+@pytest.mark.parametrize("verb", ["confirm", "retry"])
+@pytest.mark.parametrize("option", ["--executor=inline", "--notify=https://hook", "--json"])
+def test_a_job_takes_no_option_that_has_no_meaning_there(
+    verb: str, option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refused(monkeypatch, verb, "small", "--address", "http://127.0.0.1:1", option) == 2
+    assert f"{option.partition('=')[0]}: is not for a job" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command", ["confirm a", "retry a", "export a", "compare a b", "figures a", "report a", "sync a", "list"]
+)
+def test_whatever_a_cluster_answers_says_when_it_does_not(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    assert refused(monkeypatch, *command.split(), "--address", address) == 7
+    assert f"the cluster at {address} does not answer" in capsys.readouterr().err
+
+
 def test_submit_asks_for_an_address() -> None:
     told = CliRunner().invoke(app, ["submit", "quickstart"], prog_name="sweeps")
     assert told.exit_code == 2

@@ -299,8 +299,9 @@ class Conductor:
     def row(self, ref: str, row: Mapping[str, Any]) -> bool:
         """Take in a row; whether the trial must stop now."""
         live = self.live[ref]
-        live.epoch = row["epoch"]
-        if live.history.add(row):
+        added = live.history.add(row)
+        live.epoch = row["epoch"]  # Only now: what found no room on the disk is not there.
+        if added:
             self.account.epochs += is_charged(live.entry.kind, live.entry.fresh)
             for watcher in self.watchers:
                 watcher.row(live, row)

@@ -30,7 +30,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -229,15 +228,25 @@ class Sweep(RuleBasedStateMachine):
             TALLY["full disks"] += 1
             self.stop()
 
+    def living(self) -> Driver:
+        """The driver that is there, or a new one: whatever is drawn can be done.
+
+        When a kill strikes hangs on the tracker's thread too, and what can be drawn must not.
+        """
+        if self.driver is None:
+            TALLY["starts"] += 1
+            self.driver = Driver().open(self.plan, self.home)
+        return self.driver
+
     def kill(self) -> None:
         if self.driver is not None:
             self.driver.die()
         self.driver = None
 
-    @precondition(lambda self: self.driver is None)
     @rule(retry=st.booleans(), writes=st.sampled_from([0, 0, 1, 3, 7, 15]))
     def start(self, retry: bool, writes: int) -> None:
-        """Start a driver, which may be killed at one of its first writes."""
+        """Start a driver, which may be killed at one of its first writes; one that is there dies first."""
+        self.kill()
         self.retries += retry
         TALLY["starts"] += 1
         driver = Driver()
@@ -250,16 +259,16 @@ class Sweep(RuleBasedStateMachine):
         finally:
             FUSE.left = 0
 
-    @precondition(lambda self: self.driver is not None)
     @rule(steps=STEPS)
     def work(self, steps: list[tuple[int, bool]]) -> None:
+        self.living()
         with self.surviving():
             self.take(steps)
 
-    @precondition(lambda self: self.driver is not None)
     @rule(steps=STEPS, writes=st.sampled_from([1, 2, 3, 5, 8, 13, 21, 34]), full=st.booleans())
     def break_at_a_write(self, steps: list[tuple[int, bool]], writes: int, full: bool) -> None:
         """Work, until the driver is killed or its disk is full."""
+        self.living()
         FUSE.light(writes, no_room if full else Killed)
         with self.surviving():
             while FUSE.left and self.take(steps):
@@ -287,34 +296,34 @@ class Sweep(RuleBasedStateMachine):
             self.driver.workers.remove(worker)
             self.driver.conductor.ended(ref)
 
-    @precondition(lambda self: self.driver is not None and bool(self.driver.workers))
     @rule(which=st.integers(0, 2), error=st.sampled_from("abc"), again=st.booleans())
     def fail(self, which: int, error: str, again: bool) -> None:
-        assert self.driver is not None
+        driver = self.living()
+        if not driver.workers:
+            return
         TALLY["errors"] += 1
         with self.surviving():
-            worker = self.driver.workers.pop(which % len(self.driver.workers))
-            self.driver.conductor.ended(worker.assignment.ref, f"error {error}", again)
+            worker = driver.workers.pop(which % len(driver.workers))
+            driver.conductor.ended(worker.assignment.ref, f"error {error}", again)
 
-    @precondition(lambda self: self.driver is not None and bool(self.driver.workers))
     @rule(which=st.integers(0, 2), saves=st.booleans())
     def diverge(self, which: int, saves: bool) -> None:
+        if not self.living().workers:
+            return
         TALLY["diverged"] += 1
         with self.surviving():
             self.epoch(which, saves, math.nan)
 
-    @precondition(lambda self: self.driver is not None and bool(self.driver.workers))
     @rule()
     def be_killed(self) -> None:
         TALLY["kills between writes"] += 1
+        self.living()
         self.kill()
 
-    @precondition(lambda self: self.driver is not None)
     @rule()
     def stop(self) -> None:
         """In order; then MLflow says what ledger and histories say."""
-        driver = self.driver
-        assert driver is not None
+        driver = self.living()
         driver.conductor.stopping = True
         for worker in driver.workers:
             driver.conductor.ended(worker.assignment.ref)
@@ -414,6 +423,30 @@ class Sweep(RuleBasedStateMachine):
         assert len(asked) == sum(search.asks for search in self.plan.searches)
         TALLY.update({"trials": len(keys), **Counter(f"trials {row.state}" for row in rows)})
         note(f"{len(rows)} started")
+
+
+def test_an_epoch_that_found_no_room_is_missing_also_when_there_is_room_again(
+    tmp_path: Path, empty: Path
+) -> None:
+    home = Remembered(shutil.copytree(empty, tmp_path / "home"))
+    write_stripes(tmp_path / "stripes.npz")
+    text = SPEC.format(seeds=[0], epochs=EPOCHS)
+    plan = build_plan(load_text(text, "any.yaml", tmp_path), home.data, "any")
+    home.sweep(plan.name).mkdir(parents=True)
+    driver = Driver().open(plan, home)
+    assignment = driver.conductor.next()
+    assert assignment is not None
+    worker = Worker(assignment)
+    for _ in range(EPOCHS - 1):
+        assert not driver.conductor.row(assignment.ref, worker.row(True))
+    row = worker.row(True)
+    FUSE.light(1, no_room)
+    assert driver.conductor.row(assignment.ref, row), "it stops"
+    assert FUSE.left == 0
+    driver.conductor.ended(assignment.ref)
+    driver.die()
+    assert [row.state for row in read_ledger(home.optuna_url, plan.name)] == ["running"], "it goes on"
+    assert not (assignment.folder / "result.json").exists()
 
 
 def test_any_sequence_of_faults_loses_nothing_and_doubles_nothing(

@@ -57,6 +57,18 @@ def confusion_matrix(view: ConfusionView) -> go.Figure:
     return figure
 
 
+def number_heights(view: ClassesView) -> list[float]:
+    """Where the number of a bar stands: on the bar, or above the marks that would be in its way."""
+    room, heights = NUMBER_ROOM * max(view.train, default=0), []
+    for place, count in enumerate(view.train):
+        height = count
+        for mark in sorted(split[place] for split in (view.validation, view.test) if split):
+            if height - room / 2 < mark < height + room:
+                height = max(height, mark)
+        heights.append(float(height))
+    return heights
+
+
 def class_distribution(view: ClassesView) -> go.Figure:
     """Training images by class as bars, other splits as markers; hatched bars are classes that only train."""
     figure = blank(360)
@@ -66,10 +78,6 @@ def class_distribution(view: ClassesView) -> go.Figure:
         x=labels,
         y=view.train,
         name="training",
-        text=view.train if few else None,
-        textposition="outside",
-        cliponaxis=False,
-        textfont={"size": 11},
         marker={
             "color": "#2f80c3",
             "pattern": {"shape": ["/" if alone else "" for alone in view.train_only]},
@@ -94,6 +102,19 @@ def class_distribution(view: ClassesView) -> go.Figure:
                 },
                 hovertemplate=f"%{{x}}<br>{name}: %{{y}} images<extra></extra>",
             )
+    if few:
+        figure.add_scatter(
+            x=labels,
+            y=number_heights(view),
+            text=[f"{count}" for count in view.train],
+            mode="markers+text",
+            marker={"opacity": 0, "size": 8},
+            textposition="top center",
+            textfont={"size": 11},
+            cliponaxis=False,
+            hoverinfo="skip",
+            showlegend=False,
+        )
     ticks = {
         "tickvals": [safe(label) for label in view.ticks],
         "ticktext": [safe(short(t)) for t in view.ticks],
@@ -105,4 +126,5 @@ def class_distribution(view: ClassesView) -> go.Figure:
     return figure
 
 
+NUMBER_ROOM = 0.08  # Of the height of the axis: a number and half a mark.
 MOST_BAR_NUMBERS = 30

@@ -107,7 +107,7 @@ def confusion_plots(number: int, cell: CellReport, first: str) -> Iterable[Plot]
             continue
         name = {"val": "validation split", "test": "test set"}[view.split]
         yield figure_in_page(
-            f"confusion-{number}-{place}", view.arm, confusion_matrix(view),
+            f"confusion-{number}-{place}", f"Confusion: {view.arm}", confusion_matrix(view),
             f"{view.arm}, {name}, {wording.counted(view.n, 'seed')}{' summed' if view.n > 1 else ''}.",
             f"Confusion matrix of {view.arm} on the {name}, {len(view.labels)} classes",
         )  # fmt: skip

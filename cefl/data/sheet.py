@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 TILE = 64
 """Pixels a side of a sample; smaller images are enlarged by a whole number, larger ones reduced."""
 
-GAP, LABEL, LETTERS = 4, 256, 34
+GAP, LETTERS = 4, 34
 TEXT_SIZE = 13
+LABEL = 256
+"""Most pixels of the column of names, which is as wide as its longest."""
 
 
 def draw_sheet(
@@ -39,23 +41,27 @@ def draw_sheet(
     """
     from PIL import Image, ImageDraw
 
+    font, names = _font(), [_shortened(printable(name)) for name in classes]
+    left = min(LABEL, max(int(font.getlength(name)) for name in [*names, "1,000,000"]) + 4 * GAP)
     height = len(classes) * (TILE + GAP) + GAP
-    sheet = Image.new("RGB", (LABEL + columns * (TILE + GAP) + GAP, height), "white")
-    draw, font = ImageDraw.Draw(sheet), _font()
+    sheet = Image.new("RGB", (left + columns * (TILE + GAP) + GAP, height), "white")
+    draw = ImageDraw.Draw(sheet)
     random = np.random.default_rng(seed)
     labels = arrays.labels[indices]
-    for row, name in enumerate(classes):
+    for row, name in enumerate(names):
         top = GAP + row * (TILE + GAP)
         members = indices[labels == row]
-        text = printable(name)
-        text = text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…"
-        draw.text((GAP, top + TILE // 2 - TEXT_SIZE), text, fill="black", font=font)
+        draw.text((GAP, top + TILE // 2 - TEXT_SIZE), name, fill="black", font=font)
         draw.text((GAP, top + TILE // 2 + 2), f"{len(members):,}", fill="#5b626d", font=font)
         for column, index in enumerate(random.permutation(members)[:columns]):
-            sheet.paste(_tile(arrays.images[index]), (LABEL + column * (TILE + GAP), top))
+            sheet.paste(_tile(arrays.images[index]), (left + column * (TILE + GAP), top))
     stream = io.BytesIO()
     sheet.save(stream, format="PNG", optimize=True)
     return stream.getvalue()
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…"
 
 
 def _tile(pixels: NDArray[np.uint8]) -> Image.Image:

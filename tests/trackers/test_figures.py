@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import pytest
 from synthetic_trials import HOSTILE, confusion, sweep, trial
 
-from trackers.class_figures import class_distribution, confusion_matrix
+from trackers.class_figures import class_distribution, confusion_matrix, number_heights
 from trackers.compare import Objective, leaderboard
 from trackers.figure_style import loss_styles, safe, short, template
 from trackers.figures import leaderboard_dots, metric_against_gamma, training_curves
@@ -187,8 +187,14 @@ def test_the_class_distribution_is_sorted_and_marks_classes_that_only_train() ->
     )
     assert view.train_only == (False, False, True)
     figure = class_distribution(view)
-    assert [trace.name for trace in figure.data] == ["training", "validation"]
+    assert [trace.name for trace in figure.data] == ["training", "validation", None]
     assert figure.data[0].marker.pattern.shape == ("", "", "/")
+    assert figure.data[2].text == ("500", "50", "5")
+
+
+def test_the_numbers_of_bars_stand_above_the_marks_that_would_cover_them() -> None:
+    view = classes_view(("a", "b", "c", "d"), (1000, 90, 30, 5), (20, 20, 60, 20), (90, 90, 90, 90), ())
+    assert number_heights(view) == [1000, 90, 90, 90], "the marks of c stand close to each other, and of d"
 
 
 def test_dots_show_every_seed_and_the_range(trials: list[TrialResult]) -> None:

@@ -8,12 +8,14 @@ import pytest
 from confirmed_trials import confirmed_sweep, said_of
 from emulated import emulated
 from synthetic_trials import CLASSES, HOSTILE, cell_values, sweep, trial
+from test_data_page import rendered as data_page
 from test_report import report
 
 from sweeps.loss_curves import loss_curves
 from trackers.figure_files import all_plots
 from trackers.report import CellInfo, ReportData, write_report
 from trackers.shares import Importance
+from trackers.side_by_side import files, side, side_by_side
 
 QUESTIONS = {
     "page": "document.documentElement.scrollWidth",
@@ -26,6 +28,8 @@ QUESTIONS = {
     "ink": "getComputedStyle(document.querySelector('.gtitle, .xtick text')).fill",
     "page colour": "getComputedStyle(document.body).backgroundColor",
 }
+
+FITTING = ("page", "outside", "cut captions")
 
 
 def everything() -> ReportData:
@@ -62,6 +66,21 @@ def test_every_figure_is_drawn_inside_a_page_of_any_width_without_complaint_or_r
             assert seen.answers["cut captions"] == 0
             assert seen.answers["page colour"] == ("rgb(21, 24, 29)" if dark else "rgb(255, 255, 255)")
             assert seen.answers["ink"] == ("rgb(164, 171, 181)" if dark else "rgb(91, 98, 109)")
+
+
+def test_the_pages_of_data_and_of_a_comparison_fit_a_telephone_and_a_desk(tmp_path: Path) -> None:
+    trials = [each for each in confirmed_sweep() if each.loss == "cross_entropy"]
+    compared = side_by_side(side("one" * 20, trials, None), side("two", trials, None), "accuracy", "test")
+    pages = {"data": data_page(title="photos " * 20), "compared": files(compared, "now")["comparison.html"]}
+    with emulated(tmp_path / "profile") as browser:
+        for name, content in pages.items():
+            page = tmp_path / f"{name}.html"
+            page.write_text(content)
+            for width, dark in ((400, True), (1400, False)):
+                seen = browser.look(page, width, dark, {name: QUESTIONS[name] for name in FITTING})
+                assert (seen.complaints, seen.requests) == ([], [])
+                assert seen.answers["page"] <= width
+                assert (seen.answers["outside"], seen.answers["cut captions"]) == (0, 0)
 
 
 def test_the_emulated_browser_notices_overflow_errors_and_requests(tmp_path: Path) -> None:

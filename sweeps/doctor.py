@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shlex
 import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 from sweeps.errors import SweepError
@@ -134,14 +136,24 @@ def stores(home: Home) -> list[dict[str, str]]:
     for name in home.sweeps():
         state = read_state(home, name).state
         if state == "interrupted":
-            lines.append(
-                finding(f"sweep {name}", state, "note", f"go on: sweeps run {home.sweep(name) / 'spec.yaml'}")
-            )
+            lines.append(finding(f"sweep {name}", state, "note", f"go on: {going_on(home, name)}"))
         else:
             lines.append(finding(f"sweep {name}", state))
         lines.append(records(home, name, state))
     lines = lines or [finding("sweeps", "none yet", "ok", "begin with: sweeps run quickstart")]
     return [*lines, *trials(home)]
+
+
+def going_on(home: Home, name: str) -> str:
+    """The command that goes on with a sweep, from whatever folder: its data are named from its own file's."""
+    from sweeps.state import read_state, stored_spec
+
+    state, at = read_state(home, name), ["--home", str(home.root)]
+    written = Path(state.base) / Path(state.file).name
+    if not written.is_file() and Path(state.file).suffix:  # Its file is gone; a shipped one has no suffix.
+        return shlex.join(["sweeps", "retry", name, *at])
+    named = [] if stored_spec(home, name).spec.name == name else ["--name", name]
+    return shlex.join(["sweeps", "run", str(written if written.is_file() else state.file), *named, *at])
 
 
 def trials(home: Home) -> list[dict[str, str]]:

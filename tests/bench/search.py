@@ -10,6 +10,16 @@ is real: specification, plan, ledger, sampler, pruner.
 
 Regret is what the true curve loses at the gamma with the highest score against the best gamma, in points. On
 digits the truth is the smoothed test score of the grid over the other seeds, which the search has not seen.
+
+Found on 2026-11-24, commit 176b55c, torch 2.15.0 and Optuna 5.0.0 on one core of an AMD EPYC, inline:
+
+    part                              epochs, share of the grid's   regret beyond the grid's, points
+    100 simulated curves, 1 at a time mean .386 (.356 to .429)      mean -.02, standard error .04
+    100 simulated curves, 4 at a time mean .385 (.356 to .429)      mean -.02, standard error .04
+    digits, 5 seeds                   mean .377 (.356 to .400)      mean -.16, standard error .16
+
+A single score of digits scatters by 1.26 points. Mean and median of a share are below .40; of the 100
+simulated searches 12 took more (.43 at most), those of which few asks were stopped.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ def train(config: dict[str, Any]) -> None:
     from sweeps.mirroring import Stored, rows_of
     from sweeps.usage import with_usage
     from sweeps.watching import MemoryLimit, bounded_memory
+    from trackers.masking import without_secrets
 
     def last_words(reason: str) -> None:
         tune.report({ERROR: reason, RETRY: True})
@@ -42,11 +43,12 @@ def train(config: dict[str, Any]) -> None:
             rows = rows_of(trial, Path(config["folder"]), stored, lambda text: tune.report({WARNING: text}))
             report_rows(with_usage(rows, trial.recipe.epochs), tune.report)
     except StorageError as error:
-        tune.report({BLOCKED: str(error)})
+        tune.report({BLOCKED: without_secrets(str(error))})
     except CeflError as error:
-        tune.report({ERROR: str(error), RETRY: False})
+        tune.report({ERROR: without_secrets(str(error)), RETRY: False})
     except Exception as error:
-        tune.report({ERROR: "".join(traceback.format_exception(error)), RETRY: True})
+        told = without_secrets("".join(traceback.format_exception(error)))  # Ray writes down what it is told.
+        tune.report({ERROR: told, RETRY: True})
 
 
 def report_rows(rows: Iterable[dict[str, Any]], report: Callable[[dict[str, Any]], None]) -> None:

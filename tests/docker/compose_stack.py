@@ -34,6 +34,7 @@ START_SECONDS = 120
 QUIET = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # No further process for a feature that nobody uses.
     "RAY_worker_niceness": "0",  # By default workers wait for whatever else this machine does.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # Below `uv run` Ray gives jobs an environment of its own making.
     "OMP_NUM_THREADS": "1",
 }
 INSIDE = ("master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "s3.grpc")
@@ -58,6 +59,7 @@ class Stack:
         ray = ("head-metrics", "head-agent", "worker-metrics", "worker-agent")
         self.ports = {name: free_port() for name in (*outside, *ray, *INSIDE)}
         (self.folder / "ray_token").write_text(TOKEN)
+        (self.folder / "user").mkdir(exist_ok=True)  # A container has no cache of this machine's users.
         published = {
             "MLFLOW_PORT": "mlflow", "RAY_PORT": "ray-head", "OPTUNA_PORT": "optuna-dashboard",
             "PROMETHEUS_PORT": "prometheus",
@@ -128,8 +130,14 @@ class Stack:
     def environment(self, service: Service) -> dict[str, str]:
         """Of the service alone; nothing of the tests' but where programs are."""
         programs = [str(Path(sys.executable).parent), str(binaries() or ""), os.environ.get("PATH", "")]
-        kept = {name: os.environ[name] for name in ("LANG", "HOME", "TMPDIR") if name in os.environ}
-        return {**kept, **QUIET, **service.environment, "PATH": os.pathsep.join(programs)}
+        kept = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
+        return {
+            **kept,
+            "HOME": str(self.folder / "user"),
+            **QUIET,
+            **service.environment,
+            "PATH": os.pathsep.join(programs),
+        }
 
     def _make_cluster(self) -> None:
         """What the entry point of PostgreSQL's image does at its first start."""
@@ -158,7 +166,6 @@ class Stack:
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{ports['store']}",
             "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports['mlflow']}",
             "RAY_AUTH_TOKEN_PATH": str(self.folder / "ray_token"),
-            # Nodes that share a folder remove each other's working directories.
             "RAY_TMPDIR": str(self.folder / service.name),
             "SWEEPS_HOME": str(self.folder / "home"),
         }
@@ -216,5 +223,6 @@ class Stack:
             "ray-head": (
                 f"--dashboard-agent-listen-port={ports['head-agent']}", "--node-ip-address=127.0.0.1",
             ),
-            "ray-worker": ("--node-ip-address=127.0.0.1",),
+            # Nodes that share a folder remove each other's working directories; by default it is the head's.
+            "ray-worker": ("--node-ip-address=127.0.0.1", f"--temp-dir={self.folder / name}"),
         }.get(name, ())  # fmt: skip

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -14,11 +16,14 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from compose_file import DOCKER
 from compose_stack import PASSWORDS, TOKEN, Stack
 from postgres import MISSING, binaries
+from small_data import write_small
 
 pytestmark = pytest.mark.fuller  # Starts every service of the stack.
 METRICS = ("metrics", PASSWORDS["METRICS_PASSWORD"])
@@ -66,7 +71,7 @@ def client(stack: Stack, code: str, account: tuple[str, str] = SWEEPS) -> str:
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     }
     ran = subprocess.run(
-        [shutil.which("python") or "python", "-c", code], env=environment, capture_output=True, text=True,
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True,
         check=False, cwd=stack.folder, timeout=120,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
@@ -124,16 +129,7 @@ def test_the_store_refuses_whoever_has_no_key(stack: Stack) -> None:
 
 
 def test_databases_belong_to_the_role_of_the_sweeps_and_to_nobody_else(stack: Stack) -> None:
-    import psycopg
-
-    port = stack.ports["postgres"]
-    with psycopg.connect(
-        host="127.0.0.1",
-        port=port,
-        dbname="postgres",
-        user="postgres",
-        password=PASSWORDS["POSTGRES_PASSWORD"],
-    ) as connection:
+    with database(stack, "postgres") as connection:
         rows = connection.execute(
             "SELECT datname, pg_get_userbyid(datdba), has_database_privilege('public', oid, 'CONNECT'),"
             " pg_encoding_to_char(encoding) FROM pg_database WHERE datname ~ '^(optuna|mlflow)'"
@@ -144,7 +140,9 @@ def test_databases_belong_to_the_role_of_the_sweeps_and_to_nobody_else(stack: St
         role = connection.execute("SELECT rolsuper, rolcreatedb FROM pg_roles WHERE rolname = 'sweeps'")
         assert role.fetchone() == (False, False)
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        psycopg.connect(host="127.0.0.1", port=port, dbname="optuna", user="sweeps", password="wrong")
+        psycopg.connect(
+            host="127.0.0.1", port=stack.ports["postgres"], dbname="optuna", user="sweeps", password="wrong"
+        )
 
 
 def test_prometheus_takes_the_metrics_of_the_tracking_server(stack: Stack) -> None:
@@ -169,6 +167,42 @@ def test_prometheus_takes_the_metrics_of_the_tracking_server(stack: Stack) -> No
             break
         time.sleep(0.5)
     assert states == {"mlflow": "up", "prometheus": "up"}  # Names of containers do not resolve here.
+
+
+@pytest.mark.long
+def test_a_specification_goes_through_the_whole_stack_by_the_command_of_the_job(stack: Stack) -> None:
+    job, spec = stack.services["job"], write_small(stack.folder / "specs")
+    assert job.command[-1] == "quickstart", "takes a specification, a shipped one by default"
+    stack.services["job"] = replace(job, command=(*job.command[:-1], str(spec)))
+    stack.start("ray-worker")
+    for _ in range(
+        120
+    ):  # The agent of the head, which starts jobs, comes up after what its health check asks.
+        with contextlib.suppress(OSError):
+            if asked(stack, "head-agent", "/api/local_raylet_healthz")[0] == 200:
+                break
+        time.sleep(0.5)
+    stack.start("job")  # It ends with the sweep.
+    said = stack.log("job")
+    assert said.count("complete: ") == 3, said
+    assert "trained now    3 trials; sweep small is done" in said
+    code = """
+import mlflow
+runs = mlflow.search_runs(experiment_names=["small"], output_format="list")
+children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+whole = all("val/loss" in run.data.metrics for run in children)
+print(len(runs), len(children), {run.info.status for run in runs}, whole)
+"""
+    assert client(stack, code).split("\n")[0] == "4 3 {'FINISHED'} True"
+    kept = stored(stack, "mlflow")
+    assert sum(key.endswith("/config.json") for key in kept) == 3, "artifacts, through the tracking server"
+    assert sum(key.endswith("/report.html") for key in kept) == 1
+    assert any(key.endswith("predictions.npz") for key in stored(stack, "sweeps")), "by the worker"
+    with database(stack, "optuna") as connection:
+        states = connection.execute("SELECT state, count(*) FROM trials GROUP BY state").fetchall()
+    assert states == [("COMPLETE", 3)]
+    told = stack.log("job") + stack.log("ray-head") + stack.log("ray-worker")
+    assert not any(password in told for password in PASSWORDS.values())
 
 
 def test_ray_answers_whoever_has_the_token(stack: Stack) -> None:
@@ -202,6 +236,14 @@ def test_a_second_preparation_keeps_what_is_there_and_sets_passwords_anew(stack:
     status, text = asked(stack, "mlflow", search, ("sweeps", "an0therpassword"))
     assert status == 200
     assert "through" in text
+
+
+def database(stack: Stack, name: str) -> psycopg.Connection[Any]:
+    """A database of the stack, as its administrator."""
+    return psycopg.connect(
+        host="127.0.0.1", port=stack.ports["postgres"], dbname=name, user="postgres",
+        password=PASSWORDS["POSTGRES_PASSWORD"],
+    )  # fmt: skip
 
 
 def stored(stack: Stack, bucket: str) -> list[str]:

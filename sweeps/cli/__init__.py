@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import sys
 import traceback
@@ -15,6 +16,7 @@ from sweeps.errors import ENVIRONMENT, INTERRUPTED, TERMINATED, UNEXPECTED, WRON
 from trackers.escaping import legible
 from trackers.masking import masked, without_secrets
 
+OTHERS_WRITE = 0o002
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -23,6 +25,7 @@ def main() -> None:
     before = signal.signal(
         signal.SIGTERM, lambda *_: sys.exit(TERMINATED)
     )  # So that all clean up after them.
+    os.umask(os.umask(0) | OTHERS_WRITE)  # Whatever a shell or a container says; a group may share a home.
     try:
         app(prog_name="sweeps")
     except SweepError as error:

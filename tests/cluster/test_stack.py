@@ -143,6 +143,7 @@ def test_the_head_answers_a_client_as_a_home_of_its_own_would(stack: Stack) -> N
     assert not (client.folder / "runs").exists(), "a client has no home"
 
 
+@pytest.mark.long
 def test_a_confirmation_and_a_retry_run_as_jobs_with_the_code_that_was_submitted(stack: Stack) -> None:
     client = stack.client("carl")
     confirmed = client.run("confirm", "bob", "--top", "1", "--seeds", "2")

@@ -31,7 +31,9 @@ def spec_of(folder: Path, search: bool) -> Path:
     return spec
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["listed", "search"])
+@pytest.fixture(
+    scope="module", params=[False, pytest.param(True, marks=pytest.mark.fuller)], ids=["listed", "search"]
+)
 def undisturbed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, empty: Path
 ) -> tuple[Path, Path]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from sweeps.keeping import WEIGHTS, holding, kept
 from sweeps.model_card import Card, model_card
 from sweeps.plan import Plan
 from sweeps.repeating import EXPECTED, expected_of
+from sweeps.replacing import check_free, writing_out
 from sweeps.results import read_results
 from sweeps.state import stored_plan
 from trackers.compare import BestArm, arm_key
@@ -69,24 +68,12 @@ def export(
     answer = chosen_answer(plan, answers(home, plan, trials), cell)
     trial = chosen_trial(home, trials, answer, seed)
     folder = (out or Path(f"{name}-{trial.cell}".replace(":", "-"))).absolute()
-    if folder.exists() and not force:
-        raise InputError(f"{folder}: is there already; --force replaces it, --out names another")
+    check_free(folder, force)
     own = plan.cell(trial.cell)
     if own is None:
         raise InputError(f"{trial.cell}: the specification has this cell no more")
-    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        aside.mkdir(parents=True)
+    with writing_out(folder, force) as aside:
         write_all(aside, home, plan, own, trials, trial, answer)
-        if folder.exists():
-            shutil.rmtree(folder)
-        aside.rename(folder)
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"{folder}: cannot be written ({error.strerror}); choose another --out"
-        ) from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return Export(folder, own, trial, answer, tuple(sorted(folder.iterdir())))
 
 

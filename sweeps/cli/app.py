@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,6 +41,12 @@ SourceArgument = Annotated[
         help="digits, cifar10, cifar100, mushroom:PATH, crop-disease:PATH, npz:PATH or folder:PATH"
     ),
 ]
+
+
+def called(home: str | None = None) -> tuple[str, str]:
+    """How this command was called, and its home as an option: for commands that are to come next."""
+    by_uv = "UV_RUN_RECURSION_DEPTH" in os.environ
+    return "uv run sweeps" if by_uv else "sweeps", "" if home is None else f" --home {home}"
 
 
 def home_at(path: str | None) -> Home:

@@ -119,8 +119,9 @@ def answer_from(
     """
     if address is None:
         return
-    from sweeps.cluster.asking import ask, check_free
+    from sweeps.cluster.asking import ask
     from sweeps.cluster.jobs import Jobs
+    from sweeps.replacing import check_free
 
     if force is not None and out is not None:
         check_free(out, force)

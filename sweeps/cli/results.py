@@ -12,6 +12,7 @@ from sweeps.cli.app import (
     JsonOption,
     NameArgument,
     app,
+    called,
     home_at,
     percent,
     print_json,
@@ -109,7 +110,7 @@ def best(
     from sweeps.state import stored_plan
 
     place = home_at(home)
-    print_best(place, stored_plan(place, name), json)
+    print_best(place, stored_plan(place, name), json, home)
 
 
 @app.command()
@@ -165,8 +166,12 @@ def report(
         print("\n".join(files))
 
 
-def print_best(home: Home, plan: Plan, json: bool) -> None:
-    """The best arm of every cell, as confirmed or as the search found it, as tables or as JSON."""
+def print_best(home: Home, plan: Plan, json: bool, given: str | None) -> None:
+    """The best arm of every cell, as confirmed or as the search found it, as tables or as JSON.
+
+    Args:
+        given: The home as the command line named it.
+    """
     from sweeps.confirming import answers
     from sweeps.results import read_results
     from trackers.confirmation import Confirmation
@@ -180,7 +185,7 @@ def print_best(home: Home, plan: Plan, json: bool) -> None:
         print_confirmed(confirmed)
     searched = [each for each in found if not isinstance(each, Confirmation)]
     if searched or not confirmed:
-        print_searched(searched, plan)
+        print_searched(searched, plan, given)
 
 
 def print_confirmed(found: list[Confirmation]) -> None:
@@ -212,7 +217,7 @@ def print_confirmed(found: list[Confirmation]) -> None:
         print("Warning: chosen on the test set, as the specification says; these scores are optimistic.")
 
 
-def print_searched(winners: list[BestArm], plan: Plan) -> None:
+def print_searched(winners: list[BestArm], plan: Plan, home: str | None) -> None:
     """What a search found, and what that is not."""
     if not winners:
         print("no trial is complete: nothing can be compared yet")
@@ -234,4 +239,5 @@ def print_searched(winners: list[BestArm], plan: Plan) -> None:
         )
     else:
         print("Warning: chosen on the test set, as the specification says; these scores are optimistic.")
-    print(f"To confirm them with seeds of their own: sweeps confirm {plan.name}")
+    call, at = called(home)
+    print(f"To confirm them with seeds of their own: {call} confirm {plan.name}{at}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +14,7 @@ from sweeps.cli.app import (
     SourceArgument,
     SpecArgument,
     app,
+    called,
     home_at,
     percent,
     print_json,
@@ -309,13 +309,12 @@ def tell(outcome: Outcome, place: Home, home: str | None, verb: str, json: bool)
     """Print what came out and what to do next, and end with the exit code."""
     from sweeps.cli.results import print_best
 
-    print_best(place, outcome.plan, json)
+    print_best(place, outcome.plan, json, home)
     if json:
         raise typer.Exit(outcome.exit_code)
     if outcome.repeated:
         print_repeated(outcome.repeated)
-    at = "" if home is None else f" --home {home}"
-    call = "uv run sweeps" if "UV_RUN_RECURSION_DEPTH" in os.environ else "sweeps"  # As this one was called.
+    call, at = called(home)
     stopped = f", {outcome.stopped_early} more stopped early" if outcome.stopped_early else ""
     best = outcome.report.parent / "best.yaml" if outcome.report else None  # There once a trial is complete.
     lines = {

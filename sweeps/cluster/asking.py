@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-import shutil
 import sys
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sweeps.cluster.frames import END, ERR, FILES, FOLDER, OUT, Lines, parsed, unpack
 from sweeps.cluster.jobs import OVER, Jobs, brief
-from sweeps.errors import INTERRUPTED, EnvironmentProblem, InputError
+from sweeps.errors import INTERRUPTED, EnvironmentProblem
+from sweeps.replacing import writing_out
 
 MOST_LINES = 20
 ASKED = "asked-"
@@ -74,36 +73,14 @@ class Answer:
             if force is None:
                 unpack(self.pieces, folder)
             else:
-                check_free(folder, force)
-                replaced(self.pieces, folder)
+                with writing_out(folder, force) as aside:
+                    unpack(self.pieces, aside)
             names = (self.folder, str(folder))
             if "--json" in sys.argv:
                 names = json.dumps(names[0])[1:-1], json.dumps(names[1])[1:-1]
             self.kept = [text.replace(*names) for text in self.kept]
         sys.stdout.write("".join(self.kept))
         sys.stdout.flush()
-
-
-def check_free(folder: Path, force: bool) -> None:
-    """Refuse a folder that is there, unless it is to be replaced."""
-    if folder.exists() and not force:
-        raise InputError(f"{folder}: is there already; --force replaces it, --out names another")
-
-
-def replaced(pieces: Sequence[str], folder: Path) -> None:
-    """Write files into a new folder, and put that in the place of what is there."""
-    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        unpack(pieces, aside)
-        if folder.exists():
-            shutil.rmtree(folder)
-        aside.rename(folder)
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"{folder}: cannot be written ({error.strerror}); choose another --out"
-        ) from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def ask(jobs: Jobs, arguments: Sequence[str], keep: bool = False) -> Answer:

@@ -18,6 +18,7 @@ from typing import TextIO
 from sweeps.cluster.frames import END, ERR, FOLDER, OUT, Framed, frame, packed
 from sweeps.errors import ENVIRONMENT, AlreadyRunning, EnvironmentProblem, SweepError
 from sweeps.home import VARIABLE, Home, described
+from sweeps.replacing import replacing
 from sweeps.temporary import temporary
 
 FILES = "submitted"
@@ -41,11 +42,8 @@ def submitted(name: str, file: str, options: list[str]) -> None:
 
 def keep(folder: Path, kept: Path) -> Path:
     """Copy a folder aside and put it in the place of what was kept before."""
-    aside = kept.with_name(f".{kept.name}.{os.getpid()}")
-    shutil.copytree(folder, aside)
-    if kept.exists():
-        shutil.rmtree(kept)
-    aside.rename(kept)
+    with replacing(kept) as aside:
+        shutil.copytree(folder, aside, dirs_exist_ok=True)
     return kept
 
 

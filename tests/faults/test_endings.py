@@ -44,6 +44,7 @@ def test_what_diverges_fails_is_tagged_and_never_wins(
     spec = write_spec(tmp_path)
     fault(tmp_path, 1, value)
     assert run(spec, home) == 3
+    assert f"sweeps confirm faulty --home {home}\n" in capsys.readouterr().out, "as it can be typed"
     found = assert_whole(home, "faulty")
     row = next(row for row in ledger(home, "faulty") if row.state == "failed")
     assert row.value is None
@@ -61,6 +62,9 @@ def test_where_all_diverge_there_is_no_winner(
     for which, value in ((1, "nan"), (2, "inf")):
         fault(tmp_path, which, value, epoch=which)
     assert run(spec, home) == 4
+    said = capsys.readouterr().out
+    assert "no trial is complete: nothing can be compared yet" in said
+    assert "best.yaml" not in said, "there is none"
     assert told(capsys, "best", "faulty", "--home", home) == []
     assert told(capsys, "status", "faulty", "--home", home)["state"] == "failed"
     found = assert_whole(home, "faulty")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from threading import Barrier
 
@@ -16,6 +16,7 @@ import pytest
 from faulty import write_spec
 from forked import context, ended, run_inline, start, until
 from inspecting import assert_whole, ledger
+from repeating import repeating
 
 from sweeps.home import Home, read_json, write_json
 
@@ -48,20 +49,9 @@ class Waits:
 @contextmanager
 def living_elsewhere(home: Path, name: str) -> Iterator[None]:
     """What a driver on another host does to a home whose locks are not seen from there."""
-    over, beat = threading.Event(), Home(home).beat(name)
-
-    def count() -> None:
-        number = 0
-        while not over.wait(0.05):
-            beat.write_text(f"{(number := number + 1)}\n")
-
-    thread = threading.Thread(target=count)
-    thread.start()
-    try:
+    beat, numbers = Home(home).beat(name), count(1)
+    with repeating(lambda: beat.write_text(f"{next(numbers)}\n"), every=0.05):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def trained(home: Path, *names: str) -> Counter[str]:

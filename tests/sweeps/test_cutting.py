@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from repeating import repeating
 
 from sweeps.executors import cutting
 from sweeps.executors.cutting import Cut, Late, Scissors
@@ -55,28 +56,10 @@ def rows_until(kind: type[BaseException], scissors: Scissors, rows: Rows) -> int
     return seen
 
 
-@contextmanager
-def insisting(do: Callable[[], object]) -> Iterator[None]:
-    """Call it again and again from another thread, as whoever watches for requests to stop does."""
-    over = threading.Event()
-
-    def insist() -> None:
-        while not over.wait(0.2):
-            do()
-
-    thread = threading.Thread(target=insist)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
 @pytest.mark.parametrize("lost", [0, 2])
 def test_an_epoch_is_cut_even_if_it_loses_what_ends_it(lost: int) -> None:
     scissors = Scissors(None)
-    with insisting(scissors.cut):
+    with repeating(scissors.cut):
         assert rows_until(Cut, scissors, epochs(LONG, lost)) == 1
 
 
@@ -87,7 +70,7 @@ def test_an_epoch_that_is_late_is_cut_even_if_it_loses_what_ends_it(lost: int) -
 
 def test_an_epoch_that_is_cut_when_it_was_late_already_is_not_the_fault_of_the_trial() -> None:
     scissors = Scissors(0.1)
-    with insisting(scissors.cut):
+    with repeating(scissors.cut):
         assert rows_until(Cut, scissors, epochs(LONG, lost=4)) == 1
 
 

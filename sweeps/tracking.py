@@ -35,7 +35,7 @@ from trackers.masking import masked
 from trackers.records import CONFUSION, run_of
 from trackers.shared_view import experiment_tags
 from trackers.wanted import Artifact, Dataset, Run
-from trackers.writer import RunWriter
+from trackers.writer import NOT_YET, RunWriter
 
 PARENT = "sweep"
 ENVIRONMENT_FILE = "environment.json"
@@ -223,8 +223,7 @@ class Tracking:
         self._remember()
         problems = self.writer.problems
         if problems:
-            ref, why = next(iter(problems.items()))
-            self.problem = f"{len(problems)} runs are not complete at {masked(self.uri)}; {ref}: {why}"
+            self.problem = f"{len(problems)} runs are not complete at {masked(self.uri)}; {cause(problems)}"
         self.writer.stop()
         return complete
 
@@ -316,3 +315,9 @@ def git_tags() -> dict[str, str | None]:
         "mlflow.source.git.commit": commit.stdout.strip(),
         "git.changed": str(bool(changed.stdout.strip())).lower(),
     }
+
+
+def cause(problems: Mapping[str, str]) -> str:
+    """The first run that has a reason to be incomplete, else the first that only waits; with it."""
+    ref, why = min(problems.items(), key=lambda problem: problem[1] == NOT_YET)
+    return f"{ref}: {why}"

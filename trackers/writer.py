@@ -25,6 +25,7 @@ from trackers.wanted import ENDED, Artifact, Run, Wanted
 if TYPE_CHECKING:
     from trackers.runs import Held, Runs
 
+NOT_YET = "not written yet"
 FIRST_WAIT = 0.25
 LONGEST_WAIT = 15.0
 """Seconds between attempts while the server is away; each wait is twice the one before."""
@@ -175,7 +176,7 @@ class RunWriter:
         """Why, for every incomplete run, without credentials."""
         with self._changed:
             return {
-                ref: entry.why or entry.outage or self._outage or "not written yet"
+                ref: entry.why or entry.outage or self._outage or NOT_YET
                 for ref, entry in self._entries.items()
                 if not entry.in_line
             }

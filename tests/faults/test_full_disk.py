@@ -24,6 +24,7 @@ from inspecting import assert_whole, histories, ledger
 
 from cefl import trial
 from cefl.checkpoints import found, load_checkpoint
+from sweeps import drive
 from sweeps.home import LEAST_FREE
 
 KINDS = {
@@ -173,8 +174,10 @@ def test_a_disk_that_fills_up_under_workers_of_ray_ends_the_sweep_in_order(
 
 
 def test_a_full_disk_of_the_tracker_alone_stops_no_trial(
-    spec: Path, small: Path, disk: Path, tmp_path: Path, empty: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    spec: Path, small: Path, disk: Path, tmp_path: Path, empty: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(drive, "OFFLINE_PATIENCE_SECONDS", 10.0)  # Of a busy machine.
     home, other = tmp_path / "home", spec.with_name("other.yaml")
     shutil.copytree(empty, home)
     database = shutil.copy(empty / "mlflow.db", disk / "other.db")

@@ -48,8 +48,9 @@ def test_a_sweep_takes_the_nodes_that_join_and_goes_on_without_those_that_leave(
 
     def so_many(wanted: int) -> bool:
         nonlocal most
-        most = max(most, len(training(home)))
-        return len(training(home)) >= wanted
+        now = len(training(home))
+        most = max(most, now)
+        return now >= wanted
 
     until(lambda: so_many(1), driver, log, SECONDS)
     joined = head.add(cpus=2)

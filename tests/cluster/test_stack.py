@@ -23,7 +23,7 @@ from small_data import SMALL, write_stripes
 import cefl
 from trackers.connection import connect, search
 
-EPOCHS = 200
+EPOCHS = 500  # Longer than the head takes to answer a request to stop.
 LONG = f"recipe: {{preset: digits, epochs: {EPOCHS}, batch_size: 16, precision: float32}}"
 
 MINE = """

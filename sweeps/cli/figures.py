@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +38,7 @@ def figures(
     """Write every figure as an interactive page and as JSON for Plotly."""
     answer_from(address, out=out or Path(f"{name}-figures" if name else "figures"), writes=True)
     from sweeps.errors import InputError
-    from trackers.figure_files import KINDS, chosen, figure_files
+    from trackers.figure_files import KINDS, chosen, figure_files, kind_of
     from trackers.report import write_files
 
     kinds = [kind.strip() for kind in (only or "").split(",") if kind.strip()]
@@ -46,8 +47,13 @@ def figures(
             raise InputError(f"--only: there are no figures of kind {kind!r}; there are {', '.join(KINDS)}")
     place = home_at(home)
     found = chosen(_plots(place, name), kinds)
-    if not found:
-        raise InputError(f"--only {only}: {name or 'the losses'} have no figure of this kind; leave it out")
+    drawn = {kind_of(plot) for _, plot in found}
+    absent = ", ".join(kind for kind in kinds if kind not in drawn)
+    if absent:
+        text = f"--only: of {name or 'the losses'} there is no figure of kind {absent}"
+        if not found:
+            raise InputError(f"{text}; leave --only out to see what there is")
+        print(f"note: {text}", file=sys.stderr)
     folder = out or (Path("figures") if name is None else place.sweep(name) / "report" / "figures")
     write_files(folder, figure_files(found))
     rows = [

@@ -29,7 +29,9 @@ def test_a_sweep_has_its_figures_beside_its_report(
     for each in found["figures"]:
         assert json.loads((folder / f"{each['name']}.json").read_text())["data"]
     assert sweeps("figures", "small", "--only", "depth", "--home", home) == 2
-    assert "have no figure of this kind" in capsys.readouterr().err
+    assert "of small there is no figure of kind depth" in capsys.readouterr().err
+    assert sweeps("figures", "small", "--only", "depth,confusion", "--home", home) == 0
+    assert "note: --only: of small there is no figure of kind depth\n" in capsys.readouterr().err
 
 
 def test_an_unknown_kind_or_sweep_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trackers.compare import ArmSummary, arm_key, baseline_of
-from trackers.report_data import CellReport
+from trackers.compare import ArmSummary, arm_key
+from trackers.report_data import CellReport, leading_arms
 from trackers.table import TrialResult
 from trackers.views import class_order, trials_by_arm, unique_labels
 
@@ -102,16 +102,15 @@ def class_table(
 
 
 def class_tables(cell: CellReport, first: str) -> tuple[ClassTable, ...]:
-    """The leading arm of a cell and cross-entropy, both on the first split that the leading arm has.
+    """`leading_arms` of a cell, all on the first split that the leading arm has.
 
     Args:
         cell: With its trials.
         first: The split to prefer, ``"val"`` or ``"test"``.
     """
-    if cell.winner is None:
+    arms = leading_arms(cell)
+    if not arms:
         return ()
-    baseline = baseline_of(cell.arms)
-    arms = [cell.winner.summary] + ([baseline] if baseline and baseline.rank != 1 else [])
     for split in (first, "val", "test"):
         found = [class_table(cell.trials, arm, split, cell.info.train_counts) for arm in arms]
         if found[0] is not None:

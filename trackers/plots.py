@@ -12,11 +12,10 @@ from markupsafe import Markup
 from trackers import wording
 from trackers.accuracy import accuracy_curves, accuracy_view
 from trackers.class_figures import class_distribution, confusion_matrix
-from trackers.compare import baseline_of
 from trackers.figure_style import loss_styles
 from trackers.figures import leaderboard_dots, metric_against_gamma, training_curves
 from trackers.markup import embedded
-from trackers.report_data import CellReport, ReportData
+from trackers.report_data import CellReport, ReportData, leading_arms
 from trackers.views import classes_view, confusion_view, curves_view, dots_view, gamma_view
 
 _DIGITS = 5
@@ -93,13 +92,12 @@ _BASELINE = "The dashed line is cross-entropy, the band behind it the range over
 
 
 def confusion_plots(number: int, cell: CellReport, first: str) -> Iterable[Plot]:
-    """Confusion matrices of the leading arm and of cross-entropy, on the split ``first`` if they have it."""
-    if cell.winner is None:
+    """Confusion matrices of `leading_arms`, on the split ``first`` if they have it."""
+    arms = leading_arms(cell)
+    if not arms:
         return
-    baseline = baseline_of(cell.arms)
-    pair = [cell.winner.summary] + ([baseline] if baseline and baseline.rank != 1 else [])
     for split in (first, "val", "test"):
-        views = [confusion_view(cell.trials, arm, split, cell.info.train_counts) for arm in pair]
+        views = [confusion_view(cell.trials, arm, split, cell.info.train_counts) for arm in arms]
         if views[0] is not None:
             break
     for place, view in enumerate(views):

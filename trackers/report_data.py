@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from trackers.compare import ArmSummary, BestArm, Objective, arm_key, best, by_cell, leaderboard
+from trackers.compare import ArmSummary, BestArm, Objective, arm_key, baseline_of, best, by_cell, leaderboard
 from trackers.confirmation import Confirmation
 from trackers.table import STATES, TrialResult
 
@@ -147,6 +147,19 @@ def as_confirmed(cell: CellReport) -> CellReport:
     arms = [replace(board[arm.key], rank=rank) for rank, arm in enumerate(said.arms, start=1)]
     winner = None if cell.winner is None else replace(cell.winner, summary=arms[0])
     return replace(cell, trials=trials, arms=tuple(arms), winner=winner)
+
+
+def leading_arms(cell: CellReport) -> list[ArmSummary]:
+    """The leading arm, cross-entropy unless it leads, and the best arm of every other loss, by rank."""
+    if cell.winner is None:
+        return []
+    chosen, baseline = [cell.winner.summary], baseline_of(cell.arms)
+    if baseline is not None and baseline.rank != 1:
+        chosen.append(baseline)
+    for arm in cell.arms:
+        if arm.n and arm.loss not in {each.loss for each in chosen}:
+            chosen.append(arm)
+    return chosen
 
 
 def class_split(cell: CellReport, objective: Objective) -> str:

@@ -91,7 +91,7 @@ def leaderboard_table(cells: Iterable[CellReport], data: ReportData) -> Table:
 
 
 def per_class_table(cells: Iterable[CellReport], data: ReportData) -> Table:
-    """Precision, recall and F1 of every class, of the leading arm and cross-entropy of every cell."""
+    """Precision, recall and F1 of every class, of the leading arm of every loss in every cell."""
     found = [
         table
         for cell in cells

@@ -9,9 +9,11 @@ from synthetic_trials import trial
 
 from cefl.metrics import metrics_from_confusion, per_class
 from trackers.compare import Objective, leaderboard
+from trackers.page import render
 from trackers.paper.printed import class_counts, paper_table
 from trackers.per_class import ClassTable, class_table, rates_of
-from trackers.report_data import ReportData
+from trackers.plots import confusion_plots
+from trackers.report_data import ReportData, cell_reports
 from trackers.report_tables import report_tables
 from trackers.table import TrialResult
 
@@ -84,19 +86,28 @@ def test_a_class_without_images_has_no_value_and_no_part_in_the_average() -> Non
     assert found.macro.recall == 0.75
 
 
-def test_the_table_of_a_report_holds_the_leading_arm_and_cross_entropy_of_every_cell() -> None:
+def test_the_table_of_a_report_holds_the_leading_arm_of_every_loss_of_every_cell() -> None:
     matrix = {"val": [[9, 1], [2, 8]]}
     trials = [
         trial(cell=cell, loss=loss, params=params, score=score, confusion=matrix, classes=("a", "b"))
         for cell in ("one", "two")
         for loss, params, score in (
             ("cross_entropy", {}, 0.5), ("cefl", {"gamma": 1.0}, 0.7), ("focal", {"gamma": 1.0}, 0.6),
+            ("cefl", {"gamma": 2.0}, 0.65), ("focal", {"gamma": 2.0}, 0.4),
         )
     ]  # fmt: skip
-    table = report_tables(ReportData("s", "done", "t", Objective(), trials, ()))[1]
+    data = ReportData("s", "done", "t", Objective(), trials, ())
+    table = report_tables(data)[1]
     assert [row[:5] for row in table.rows] == [
         (cell, arm, "validation", 1, label)
         for cell in ("one", "two")
-        for arm in ("cefl(gamma=1)", "cross_entropy")
+        for arm in ("cefl(gamma=1)", "cross_entropy", "focal(gamma=1)")
         for label in ("a", "b", "macro average")
     ]
+    drawn = [list(confusion_plots(number, cell, "val")) for number, cell in enumerate(cell_reports(data), 1)]
+    assert [[plot.heading for plot in plots] for plots in drawn] == 2 * [
+        [f"Confusion: {arm}" for arm in ("cefl(gamma=1)", "cross_entropy", "focal(gamma=1)")]
+    ]
+    page = render(data)
+    assert page.count("Those of the best arm of every other loss are in") == 2
+    assert page.count("CE recall") == 2

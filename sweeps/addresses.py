@@ -6,22 +6,29 @@ are forgotten, or are others the next time, would begin everything again.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit, urlunsplit
 
+from cefl import plain_json
 from sweeps.errors import InputError
 
 LEDGER, STORAGE, TRACKING = "SWEEPS_LEDGER_URL", "SWEEPS_STORAGE", "MLFLOW_TRACKING_URI"
 REMEMBERED = "home.json"
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://")
+_URL = re.compile(r"(?i)[a-z][a-z0-9+.-]*://|[a-z][a-z0-9+.-]+:/|file:")
+_SECRET = re.compile(r"(?i)secret|passw|token|key|credential|signature|\bsig\b")
+_BUCKETS = ("s3", "gs", "gcs")
+_OPENED_BY_PYARROW = (*_BUCKETS, "hdfs", "viewfs", "abfs", "abfss")
+_LONGEST_NAME = 150
 
 
 def is_url(text: str) -> bool:
-    """Whether a text is an address, not a path."""
+    """Whether a text is an address, or was meant to be one, and no path."""
     return _URL.match(text) is not None
 
 
@@ -59,29 +66,108 @@ def ledger_address(root: Path, remembered: Mapping[str, Any]) -> str | None:
     return _same(LEDGER, root, before or "the file optuna.db in it", without_password(asked), asked)
 
 
-def storage_address(root: Path, given: str | None, remembered: Mapping[str, Any]) -> str | None:
+def storage_address(
+    root: Path, given: str | None, remembered: Mapping[str, Any], place: str = "--home"
+) -> str | None:
     """The storage of a home, ``None`` for the home itself.
 
     Args:
         given: The home as it was asked for, where that is an address; else SWEEPS_STORAGE counts.
+        place: Where it was asked for.
 
     Raises:
-        InputError: If it has credentials in it, or is another than the home's.
+        InputError: If it has credentials in it, is no place that can be opened, or another than the home's.
     """
-    place = "--home" if given else STORAGE
+    place = place if given else STORAGE
     asked, before = given or os.environ.get(STORAGE) or None, remembered.get("storage")
+    if before is not None:
+        before = storage_form(f"{root / REMEMBERED}: storage", before)
     if asked is None:
         return before
     if not is_url(asked):
         asked = Path(asked).expanduser().resolve().as_uri()
-    parts = urlsplit(asked)
-    if "@" in parts.netloc or re.search(r"(?i)(secret|password|token|key)[^&=]*=", parts.query):
+    asked = storage_form(place, asked)
+    if before is None:
+        check_is_known(place, asked)
+        return asked
+    return _same(place, root, before, asked, asked)
+
+
+def storage_form(place: str, address: str) -> str:
+    """The one way to write a storage's address: two that differ are two places.
+
+    Args:
+        place: What the address was given as.
+
+    Raises:
+        InputError: If it has credentials in it, or does not say a place that all nodes understand alike.
+    """
+    check_holds_no_secret(place, address)
+    scheme, _, rest = address.partition(":")
+    scheme = scheme.lower()
+    if scheme == "file":
+        return _folder_form(place, address, rest)
+    if not rest.startswith("//") or (scheme in _BUCKETS and not rest[2:].partition("/")[0]):
+        raise InputError(
+            f"{place}: an address of {scheme} must be {scheme}://BUCKET/FOLDER, with two slashes and a"
+            f" bucket; for a folder of that name give ./{scheme}:/..."
+        )
+    return f"{scheme}:{rest}".rstrip("/")
+
+
+def _folder_form(place: str, address: str, rest: str) -> str:
+    host, path = "", rest
+    if rest.startswith("//"):
+        host, slash, path = rest[2:].partition("/")
+        path = slash + path
+    whole = path.startswith("/") and path.strip("/")
+    if host.lower() not in ("", "localhost") or not whole or re.search(r"[?#]|%(?![0-9a-fA-F]{2})|%00", path):
+        raise InputError(
+            f"{place}: {address}: must be file:///FOLDER, with an absolute path, no host, and %25, %3F and"
+            " %23 for %, ? and # in it; or give the path alone"
+        )
+    return Path("/" + os.fsdecode(unquote_to_bytes(path)).strip("/")).as_uri()
+
+
+def folder_of(address: str) -> Path:
+    """The folder of a ``file:`` address, as `storage_form` writes it."""
+    return Path(os.fsdecode(unquote_to_bytes(urlsplit(address).path)))
+
+
+def check_holds_no_secret(place: str, address: str) -> None:
+    """Refuse an address with credentials in it, without telling them.
+
+    Raises:
+        InputError: If there are some.
+    """
+    scheme, _, rest = address.partition(":")
+    rest = rest.removeprefix("//") if scheme.lower() == "file" else rest.lstrip("/")
+    host = re.split("[/?#]", rest, maxsplit=1)[0]
+    asks = [part.partition("=") for part in re.split(r"[?&;#]", address)[1:]]
+    named = any(equals and _SECRET.search(unquote(name)) for name, equals, _ in asks)
+    if named or "@" in host or re.search(r":(?!\d*$)", host):
         raise InputError(
             f"{place}: has credentials in it, which would be seen wherever the address is; give them as"
             " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or in ~/.aws/credentials, on every node"
         )
-    asked = asked.rstrip("/")
-    return asked if before is None else _same(place, root, before, asked, asked)
+
+
+def check_is_known(place: str, address: str) -> None:
+    """Refuse an address that nothing opens, before anything is kept there.
+
+    Raises:
+        InputError: If neither PyArrow nor fsspec knows its beginning.
+    """
+    scheme = address.partition(":")[0]
+    if scheme == "file" or scheme in _OPENED_BY_PYARROW:
+        return
+    from fsspec import available_protocols
+
+    if scheme not in available_protocols():
+        raise InputError(
+            f"{place}: {address}: no storage is called {scheme}; give s3://BUCKET/FOLDER, gs://BUCKET/FOLDER,"
+            " file:///FOLDER, or what fsspec knows"
+        )
 
 
 def _same(place: str, root: Path, before: str, asked: str, value: str) -> str:
@@ -125,7 +211,29 @@ def without_user(uri: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def folder_for(url: str) -> Path:
-    """Where this machine keeps the home of a storage: locks, histories, data that are mapped into memory."""
-    base = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser()
-    return base / "sweeps" / re.sub(r"[^A-Za-z0-9._-]+", "-", url.rstrip("/")).strip("-")
+def folder_for(address: str, given: str | None = None) -> Path:
+    """Where this machine keeps the home of a storage: locks, histories, data that are mapped into memory.
+
+    Args:
+        address: As `storage_form` writes it.
+        given: As it was given: homes were once kept under that, without what tells like names apart.
+    """
+    base = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "sweeps"
+    for old in (base / _plain(given or address), base / _plain(address)):
+        if _keeps(old, address):
+            return old
+    digest = hashlib.sha256(address.encode()).hexdigest()[:8]
+    return base / f"{_plain(address)[:_LONGEST_NAME]}-{digest}"
+
+
+def _plain(address: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", address.rstrip("/")).strip("-")
+
+
+def _keeps(folder: Path, address: str) -> bool:
+    """Whether a folder is the home of a storage."""
+    with suppress(OSError, ValueError, InputError):
+        remembered = plain_json.read(folder / REMEMBERED)
+        if isinstance(remembered, dict) and isinstance(before := remembered.get("storage"), str):
+            return storage_form(str(folder), before) == address
+    return False

@@ -33,6 +33,7 @@ from sweeps.addresses import (
     is_url,
     ledger_address,
     storage_address,
+    storage_form,
     without_password,
     without_user,
 )
@@ -75,10 +76,12 @@ class Home:
             InputError: If the environment has another ledger or storage for it than it was made with.
         """
         given = str(path or os.environ.get(VARIABLE) or DEFAULT)
-        address = given if is_url(given) else None
-        root = Path(folder_for(given) if address else given).expanduser().resolve()
+        place = "--home" if path else VARIABLE
+        address = storage_form(place, given) if is_url(given) else None
+        root = Path(folder_for(address, given) if address else given).expanduser().resolve()
         remembered = read_json(root / REMEMBERED) or {}
-        ledger, storage = ledger_address(root, remembered), storage_address(root, address, remembered)
+        ledger = ledger_address(root, remembered)
+        storage = storage_address(root, address, remembered, place)
         return cls(root, ledger, storage, from_environment(TRACKING) or remembered.get("tracking"))
 
     @property

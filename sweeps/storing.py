@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from cefl.disk import storing
 from cefl.errors import StorageError
+from sweeps.addresses import folder_of, storage_form
 from trackers.connection import reason
 
 if TYPE_CHECKING:
@@ -199,6 +200,8 @@ def opened(url: str) -> tuple[FileSystem, str]:
     from pyarrow import fs
 
     parts = urlsplit(url)
+    if parts.scheme == "file":
+        return fs.LocalFileSystem(), str(folder_of(storage_form("storage", url)))
     if parts.scheme == "s3":
         return amazon(parts.netloc, parse_qs(parts.query)), f"{parts.netloc}{parts.path}".rstrip("/")
     try:

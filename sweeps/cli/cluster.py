@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 import typer
 
+from sweeps.addresses import is_url, storage_form
 from sweeps.cli.app import SpecArgument, app
 from sweeps.errors import DONE, SOME_FAILED, TRACKING_INCOMPLETE, InputError
 
@@ -161,24 +160,35 @@ def for_the_head(arguments: list[str]) -> list[str]:
                 kept.append(each)
         else:
             skip = False
-    check_home(after_flag("--home", kept))
+    for home in values_of("--home", kept):
+        check_home(home)
     return kept
 
 
 def after_flag(flag: str, arguments: list[str]) -> str | None:
-    """The value of an option, written either way."""
-    for each, after in itertools.zip_longest(arguments, arguments[1:]):
-        if each == flag:
-            return after
-        if each.startswith(f"{flag}="):
-            return each.partition("=")[2]
-    return None
+    """The value of an option, written either way; of several the last one counts."""
+    return next(reversed(values_of(flag, arguments)), None)
+
+
+def values_of(flag: str, arguments: list[str]) -> list[str]:
+    """All values that an option is given."""
+    joined = f"{flag}="
+    pairs = zip(arguments, [*arguments[1:], ""], strict=False)
+    return [
+        after if each == flag else each.removeprefix(joined)
+        for each, after in pairs
+        if each == flag or each.startswith(joined)
+    ]
 
 
 def check_home(home: str | None) -> None:
-    """Refuse a password on a command line."""
-    if home is not None and "://" in home and urlsplit(home).password:
-        raise InputError("--home: holds a password, which all would see; the head has it in its environment")
+    """Refuse an address with credentials in it, which all would see on a command line of the cluster.
+
+    Raises:
+        InputError: If it has some, or is no address of a storage.
+    """
+    if home is not None and is_url(home):
+        storage_form("--home", home)
 
 
 def show(line: str) -> None:

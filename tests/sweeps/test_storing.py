@@ -18,7 +18,6 @@ from cefl.errors import DataError, StorageError
 from cefl.trial import run_trial
 from sweeps import storing
 from sweeps.cli import main
-from sweeps.errors import InputError
 from sweeps.home import Home
 from sweeps.keeping import publish
 from sweeps.mirroring import Mirror, Stored, data_at, run_stored
@@ -243,65 +242,6 @@ def test_a_node_gets_the_data_once_and_only_the_right_ones(
     with pytest.raises(DataError):
         data_at(store, digest, node)
     assert [path.name for path in (node / "data").iterdir()] == [f"{digest}.lock"], "nothing wrong is left"
-
-
-def test_a_home_remembers_its_addresses_and_no_password(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = tmp_path / "home"
-    secret = tmp_path / "secret"
-    secret.write_text("postgresql://me:hidden@db/studies\n")
-    monkeypatch.setenv("SWEEPS_LEDGER_URL_FILE", str(secret))
-    monkeypatch.setenv("SWEEPS_STORAGE", "s3://bucket/sweeps/")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hidden@server:5000")
-    home = Home.at(root)
-    assert home.optuna_url == "postgresql://me:hidden@db/studies"
-    assert "hidden" not in repr(home)
-    home.create()
-    told = json.loads((root / "home.json").read_text())
-    assert told | {"id": ""} == {
-        "id": "", "ledger": "postgresql://me@db/studies", "storage": "s3://bucket/sweeps",
-        "tracking": "http://server:5000",
-    }  # fmt: skip
-    for name in ("SWEEPS_LEDGER_URL_FILE", "SWEEPS_STORAGE", "MLFLOW_TRACKING_URI"):
-        monkeypatch.delenv(name)
-    again = Home.at(root)
-    assert (again.ledger, again.storage, again.id) == (told["ledger"], told["storage"], told["id"])
-
-
-@pytest.mark.parametrize(
-    ("variable", "value", "said"),
-    [
-        ("SWEEPS_STORAGE", "s3://key:hidden@bucket/x", "credentials"),
-        ("SWEEPS_STORAGE", "s3://bucket/x?secret_key=hidden", "credentials"),
-        ("SWEEPS_LEDGER_URL", "mysql://me:hidden@db/studies", "postgresql://USER"),
-        ("SWEEPS_LEDGER_URL_FILE", "/nowhere/at/all", "cannot be read"),
-    ],
-)
-def test_wrong_addresses_are_refused_without_their_secrets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
-) -> None:
-    monkeypatch.setenv(variable, value)
-    with pytest.raises(InputError, match=said) as refused:
-        Home.at(tmp_path)
-    assert "hidden" not in str(refused.value)
-
-
-def test_a_home_with_a_ledger_does_not_get_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "optuna.db").touch()
-    monkeypatch.setenv("SWEEPS_LEDGER_URL", "postgresql://me:hidden@db/studies")
-    with pytest.raises(InputError, match=r"optuna\.db") as refused:
-        Home.at(tmp_path)
-    assert "hidden" not in str(refused.value)
-
-
-def test_a_home_that_is_an_address_lies_on_this_machine_and_keeps_its_trials_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    home = Home.at("s3://bucket/some/folder")
-    assert home.storage == "s3://bucket/some/folder"
-    assert home.root == tmp_path / "sweeps" / "s3-bucket-some-folder"
 
 
 def test_a_sweep_keeps_weights_and_predictions_in_its_storage_and_fetches_what_it_needs(

@@ -10,7 +10,7 @@ from mlflow_server import free_port
 from typer.testing import CliRunner
 
 from sweeps.cli import app, main
-from sweeps.cli.cluster import for_the_head
+from sweeps.cli.cluster import after_flag, for_the_head
 from sweeps.errors import InputError
 
 
@@ -28,11 +28,31 @@ def test_only_what_matters_there_is_sent_to_the_head() -> None:
     assert for_the_head(["stop", "--address=http://h:1", "a", "--wait", "3"]) == ["stop", "a", "--wait", "3"]
 
 
-@pytest.mark.parametrize("home", [["--home", "s3://me:secret@x/y"], ["--home=s3://me:secret@x/y"]])
-def test_no_password_goes_on_a_command_line_of_the_cluster(home: list[str]) -> None:
-    with pytest.raises(InputError, match="password") as found:
+@pytest.mark.parametrize(
+    "home",
+    [
+        ["--home", "s3://me:secret@x/y"],
+        ["--home=s3://me:secret@x/y"],
+        ["--home=s3://x/y?secret_key=secret"],
+        ["--home=S3://x/y?access%4bey=secret"],
+        ["--home=/x", "--home", "s3://me:se/secret@x/y"],
+        ["--home", "s3://me:secret@x/y", "--home=/x"],
+    ],
+)
+def test_no_secret_goes_on_a_command_line_of_the_cluster(
+    home: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InputError, match="credentials") as found:
         for_the_head(["status", "a", *home])
-    assert "secret" not in str(found.value)
+    assert "secret" not in str(found.value).replace("SECRET", "")
+    if home[-1] != "--home=/x":  # Of several the last one counts.
+        assert refused(monkeypatch, "submit", "quickstart", "--address", "http://127.0.0.1:1", *home) == 2
+        assert "credentials" in capsys.readouterr().err
+
+
+def test_of_several_values_of_an_option_the_last_one_counts() -> None:
+    assert after_flag("--home", ["a", "--home", "b", "--home=c=d"]) == "c=d"
+    assert after_flag("--home", ["--homes", "b"]) is None
 
 
 @pytest.mark.parametrize(

@@ -7,27 +7,18 @@ that of He et al. 2016, section 4.2, with their parameter-free shortcuts (option
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
-from http.client import HTTPException
-from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cefl.catalog import CIFAR_RESNETS, MODELS, PRETRAINED, STANDARD_RESNETS
+from cefl.catalog import CIFAR_RESNETS, MODELS
 from cefl.errors import ModelError
 from cefl.own import is_path
 from cefl.own_model import build_own_model, replace_classifier
-
-DOWNLOADS = "https://download.pytorch.org/models"
-"""Where torchvision's weights are published."""
-
-SMALL_IMAGE = 64
-"""Pixels a side up to which the stem keeps the resolution."""
+from cefl.pretrained import SMALL_IMAGE, check_fit, published_weights
 
 
 class BasicBlock(nn.Module):
@@ -134,12 +125,8 @@ def build_model(
         raise ModelError(
             f"`num_classes >= 2` and `channels >= 1` must hold, but got {num_classes} and {channels}"
         )
-    if pretrained and (name not in STANDARD_RESNETS or channels != 3 or image_size <= SMALL_IMAGE):
-        raise ModelError(
-            f"pretrained weights are for {', '.join(STANDARD_RESNETS)} with 3 channels above"
-            f" {SMALL_IMAGE} px, but got {name} with {channels} channels at {image_size} px;"
-            " leave `pretrained` out"
-        )
+    if pretrained:
+        check_fit(name, channels, image_size)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would reseed the GPUs too.
         if name not in MODELS:
@@ -161,7 +148,7 @@ def _standard(name: str, num_classes: int, channels: int, image_size: int, pretr
 
     model: Any = getattr(models, name)(weights=None)
     if pretrained:
-        model.load_state_dict(_published_weights(name))
+        model.load_state_dict(published_weights(name))
     if image_size <= SMALL_IMAGE:
         model.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
         model.maxpool = nn.Identity()
@@ -173,29 +160,3 @@ def _standard(name: str, num_classes: int, channels: int, image_size: int, pretr
         )  # As torchvision does.
     model.fc = nn.Linear(model.fc.in_features, num_classes)
     return model
-
-
-def _published_weights(name: str) -> dict[str, Tensor]:
-    """Weights from the folder of torch's hub, where they are downloaded to unless they lie there.
-
-    A file that somebody put there is compared with the hash in its name too, which torch does for downloads
-    alone: the key of a trial holds that name and must mean these weights.
-    """
-    file, folder = PRETRAINED[name], Path(torch.hub.get_dir()) / "checkpoints"
-    url, path, expected = f"{DOWNLOADS}/{file}", folder / file, Path(file).stem.rpartition("-")[2]
-    try:
-        if not path.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(path), expected, progress=False)
-        with path.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
-        if not digest.startswith(expected):
-            raise RuntimeError(f"the file there has the SHA-256 {digest[:8]}..., not that of its name")
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        return state
-    # No network, a transfer cut short, a file of another hash, no right to read.
-    except (OSError, HTTPException, RuntimeError, UnpicklingError) as error:
-        raise ModelError(
-            f"pretrained weights of {name} cannot be downloaded or read ({error});"
-            f" put {file} into {folder}, from {url}"
-        ) from error

@@ -11,6 +11,7 @@ from cefl import data
 from cefl.catalog import depth_of, model_for_depth
 from cefl.config import TrialConfig
 from cefl.errors import CeflError
+from cefl.pretrained import check_fit
 from cefl.recipes import PRESETS, Recipe, preset_for
 from sweeps.errors import EnvironmentProblem, Problem
 from sweeps.own_parts import OwnParts
@@ -116,7 +117,8 @@ def build_cell(
     """One cell, its images counted.
 
     Raises:
-        CeflError: If the imbalance leaves a class without images, or the batch is larger than the data.
+        CeflError: If the imbalance leaves a class without images, the batch is larger than the data, or
+            pretrained weights do not fit.
     """
     spec, dataset = loaded.spec, data.open_dataset(folder)
     imbalance = None if ratio == NATURAL else float(ratio)
@@ -132,6 +134,9 @@ def build_cell(
             f"`batch_size <= training images` must hold, but got {recipe.batch_size} > {len(division.train)};"
             " set recipe.batch_size"
         )
+    height, width, channels = dataset.image_shape
+    if pretrained:
+        check_fit(model, channels, recipe.image_size or max(height, width))
     called = entry.name or dataset.name
     base = TrialConfig(
         data=str(folder), digest=dataset.digest, imbalance=imbalance, order=entry.order,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -61,6 +62,8 @@ def drive_here(
     plan = build_plan(loaded, home.data, name, display.preparing)
     check_selection(plan)
     check_parts(plan, loaded)
+    if first:
+        check_weights(plan, executor, display.note)
     with home.driving(name, display.note), ExitStack() as opened:
         plan = admitted(plan, home, options, first)
         for dataset in publish(home, plan):
@@ -105,6 +108,30 @@ def check_selection(plan: Plan) -> None:
                 f"cell {cell.name} has no validation images to choose by; give a `validation` rule, or say"
                 " `select: {split: test}`"
             )
+
+
+def check_weights(plan: Plan, executor: Executor | None, say: Callable[[str], None]) -> None:
+    """See that published weights are where trials start from them: here, or on the nodes of a cluster.
+
+    Raises:
+        EnvironmentProblem: If they cannot be had there.
+    """
+    models = sorted({cell.base.model for cell in plan.cells if cell.base.pretrained})
+    if not models:
+        return
+    say(f"pretrained weights of {', '.join(models)}: looked for, and downloaded where there are none")
+    if executor is not None and isinstance(asked := getattr(executor, "asked", None), dict):
+        from sweeps.executors.reaching import check_weights_on_nodes
+
+        check_weights_on_nodes(models, asked)
+        return
+    from cefl.pretrained import weights_file
+
+    for model in models:
+        try:
+            weights_file(model)
+        except CeflError as error:
+            raise EnvironmentProblem(str(error)) from None
 
 
 def verify_data(plan: Plan) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cefl.config import TrialConfig
-from cefl.errors import CeflError, MissingData, StorageError
+from cefl.errors import CeflError, MissingData, ModelError, StorageError
 from sweeps.cells import Cell, Progress, build_cell, clashes, dataset_folder, groups
 from sweeps.errors import DataNotThere, Problem, SpecError
 from sweeps.own_parts import find_parts
@@ -147,6 +147,9 @@ def build_plan(
                 cells.append(
                     build_cell(loaded, entry, ratio, model, pretrained, losses, datasets[identity], own)
                 )
+            except ModelError as error:
+                at = place[:-1] if place[0] == "cells" else ()
+                problems.append(loaded.problem((*at, "pretrained"), str(error)))
             except CeflError as error:
                 problems.append(loaded.problem((*place, "imbalance"), f"{ratio}: {error}"))
     problems += clashes(cells) + too_short(loaded, cells)

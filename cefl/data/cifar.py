@@ -10,11 +10,9 @@ import http.client
 import io
 import pickle
 import shutil
-import socket
 import tarfile
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ import numpy as np
 
 from cefl.data.raw import ArrayRaw, Progress
 from cefl.errors import DataError, MissingData
+from cefl.network import patience
 
 ARCHIVES: Mapping[str, tuple[str, str]] = {
     "cifar10": ("CIFAR10", "c58f30108f718f92721af3b95e74349a"),
@@ -33,8 +32,6 @@ ARCHIVES: Mapping[str, tuple[str, str]] = {
 SIDE, CHANNELS = 32, 3
 LARGEST_MEMBER = 1 << 28
 """Bytes; the largest member of the two archives has 155 million."""
-
-PATIENCE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ class CifarSource:
         self.downloads.mkdir(parents=True, exist_ok=True)
         aside = self.downloads / f".{origin.filename}-{uuid.uuid4().hex}"
         try:
-            with _patience():
+            with patience():
                 download_url(origin.url, str(aside), origin.filename, origin.tgz_md5)
             (aside / origin.filename).replace(path)
         except (OSError, RuntimeError, RecursionError, http.client.HTTPException) as error:
@@ -102,17 +99,6 @@ class CifarSource:
             ) from error
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-
-
-@contextmanager
-def _patience() -> Iterator[None]:
-    """A network that swallows packets is given up; torchvision sets no limit of its own."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE_SECONDS)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def _members(archive: Path, origin: Any) -> dict[str, dict[str, Any]]:

@@ -1,18 +1,20 @@
-"""Whether the nodes of a cluster reach what they need: this package, and the storage or the home."""
+"""Whether the nodes of a cluster reach what they need: this package, the storage or the home, weights."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cefl.errors import StorageError
+from cefl.errors import ModelError, StorageError
 from sweeps.errors import EnvironmentProblem
 from sweeps.executors.fitting import Amounts, fit
 from sweeps.home import Home
 from sweeps.keeping import store_of
 
-SECONDS = 120.0
+SECONDS, DOWNLOAD_SECONDS = 120.0, 900.0
+"""How long a node may take to answer, also where it downloads weights first."""
 
 
 def check_nodes(home: Home, asked: Amounts) -> None:
@@ -24,7 +26,6 @@ def check_nodes(home: Home, asked: Amounts) -> None:
         EnvironmentProblem: With the nodes that do not, and what to do.
     """
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = ray.get_runtime_context().get_node_id()
     nodes = [node for node in everything(ray) if node["Alive"] and fit(asked, node["Resources"])]
@@ -33,26 +34,56 @@ def check_nodes(home: Home, asked: Amounts) -> None:
     name = f"probe-{uuid.uuid4().hex}"
     left = leave(home, name)
     try:
-        remote: Any = ray.remote(num_cpus=0, max_retries=0)(reaches)
-        waiting = [
-            remote.options(
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            ).remote(home.storage, str(left), name)
-            for node in nodes
-        ]
-        problems = [answer(ray, ref) for ref in waiting]
+        wrong = ask_nodes(ray, nodes, reaches, home.storage, str(left), name)
     finally:
         take_away(home, left, name)
+    if wrong:
+        raise EnvironmentProblem(f"{told(wrong, len(nodes))}; {todo(home)}")
+
+
+def check_weights_on_nodes(models: Sequence[str], asked: Amounts) -> None:
+    """See that published weights are, or come, to every node that can take a trial.
+
+    Raises:
+        EnvironmentProblem: With the nodes where they do not, and what to do.
+    """
+    import ray
+
+    nodes = [node for node in everything(ray) if node["Alive"] and fit(asked, node["Resources"])]
+    wrong = ask_nodes(ray, nodes, lacks_weights, list(models), seconds=DOWNLOAD_SECONDS)
+    if wrong:
+        raise EnvironmentProblem(told(wrong, len(nodes)))
+
+
+def ask_nodes(
+    ray: Any,
+    nodes: Sequence[Mapping[str, Any]],
+    question: Callable[..., str | None],
+    *arguments: Any,
+    seconds: float = SECONDS,
+) -> list[str]:
+    """What keeps nodes from training, each with its name; nothing of those that have gone meanwhile.
+
+    Args:
+        question: Called on every node with the arguments; its answer is what is wrong there, or ``None``.
+    """
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    remote: Any = ray.remote(num_cpus=0, max_retries=0)(question)
+    places = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
+    waiting = [remote.options(scheduling_strategy=place).remote(*arguments) for place in places]
+    problems = [answer(ray, ref, seconds) for ref in waiting]
     there = {node["NodeID"] for node in everything(ray) if node["Alive"]}
-    wrong = [
+    return [
         f"{node['NodeManagerAddress']} ({node['NodeID'][:8]}): {problem}"
         for node, problem in zip(nodes, problems, strict=True)
         if problem and node["NodeID"] in there
     ]
-    if wrong:
-        raise EnvironmentProblem(
-            f"{len(wrong)} of {len(nodes)} nodes cannot train: {'; '.join(wrong[:4])}; {todo(home)}"
-        )
+
+
+def told(wrong: Sequence[str], nodes: int) -> str:
+    """The first few of them."""
+    return f"{len(wrong)} of {nodes} nodes cannot train: {'; '.join(wrong[:4])}"
 
 
 def todo(home: Home) -> str:
@@ -107,10 +138,22 @@ def reaches(storage: str | None, path: str, name: str) -> str | None:
     return None
 
 
-def answer(ray: Any, ref: Any) -> str | None:
+def lacks_weights(models: Sequence[str]) -> str | None:
+    """On a node: which published weights it has not, nor can download; ``None`` if it has all."""
+    from cefl.pretrained import weights_file
+
+    try:
+        for model in models:
+            weights_file(model)
+    except ModelError as error:
+        return str(error)
+    return None
+
+
+def answer(ray: Any, ref: Any, seconds: float) -> str | None:
     """What a node said, or that it does not."""
     try:
-        found: str | None = ray.get(ref, timeout=SECONDS)
+        found: str | None = ray.get(ref, timeout=seconds)
         return found
     except Exception as error:  # Of many kinds: the node died, or lacks this package.
         return " ".join(str(error).split())[-300:]

@@ -12,7 +12,8 @@ from torch import nn
 
 from cefl.catalog import CIFAR_RESNETS, MODELS, PRETRAINED, STANDARD_RESNETS
 from cefl.errors import ModelError
-from cefl.models import DOWNLOADS, BasicBlock, CosineLinear, build_model
+from cefl.models import BasicBlock, CosineLinear, build_model
+from cefl.pretrained import DOWNLOADS
 from cefl.trial import IMAGENET_MEAN, IMAGENET_STD
 
 

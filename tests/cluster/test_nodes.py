@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from object_store import MISSING, ObjectStore, program
+from published_weights import write_pretrained
 from small_data import write_small
 from standing import StandingRay, standing_ray
 
@@ -55,7 +56,8 @@ def run(spec: Path, home: Path, cluster: StandingRay) -> subprocess.CompletedPro
 def test_nodes_without_a_disk_in_common_train_one_sweep(cluster: StandingRay, tmp_path: Path) -> None:
     caches = [tmp_path / name for name in ("one", "two")]
     spec, home = write_small(tmp_path / "work"), tmp_path / "home"
-    cluster.add(1, SWEEPS_CACHE=str(caches[0]))
+    offline = {"TORCH_HOME": str(tmp_path / "torch"), "https_proxy": "http://127.0.0.1:9"}
+    cluster.add(1, SWEEPS_CACHE=str(caches[0]), **offline)
     stranger = cluster.add(1, SWEEPS_CACHE=str(tmp_path / "stranger"), AWS_SECRET_ACCESS_KEY="wrong")
 
     text = spec.read_text()
@@ -74,6 +76,12 @@ def test_nodes_without_a_disk_in_common_train_one_sweep(cluster: StandingRay, tm
     assert "Traceback" not in refused.stderr
     assert not (home / "optuna.db").exists()
     cluster.kill(stranger)
+
+    refused = run(write_pretrained(tmp_path / "work", 72), home, cluster)
+    assert refused.returncode == 7
+    assert "1 of 1 nodes cannot train" in refused.stderr
+    assert f"put resnet18-f37072fd.pth into {tmp_path / 'torch' / 'hub' / 'checkpoints'}" in refused.stderr
+    assert not (home / "sweeps" / "pre").exists()
 
     cluster.add(1, SWEEPS_CACHE=str(caches[1]))
     done = run(spec, home, cluster)

@@ -75,3 +75,15 @@ def test_a_missing_folder_is_told_from_a_wrong_one(tmp_path: Path) -> None:
         MissingData, match=r"there is no such folder; it must hold the class folders of maysee/"
     ):
         prepare("mushroom:mushroom", tmp_path / "data", base=tmp_path)
+
+
+def test_a_truncated_photo_of_the_archive_is_named_or_left_out(mushrooms: Path) -> None:
+    photo = mushrooms / "Russula" / "002.jpg"
+    photo.write_bytes(photo.read_bytes()[:-200])
+    source = f"mushroom:{mushrooms}"
+    with pytest.raises(DataError, match=r"class 'Russula', Russula/002\.jpg: (?i:.*truncated)"):
+        prepare(source, mushrooms.parent / "data", test_per_class=2)
+    dataset = open_dataset(prepare(source, mushrooms.parent / "data", test_per_class=2, skip_corrupt=True))
+    place = GENERA.index("Russula")
+    assert dataset.counts["train"][place] == 5 + place - 2 - 1
+    assert sum(dataset.counts["train"]) == sum(3 + number for number in range(9)) - 1

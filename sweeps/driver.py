@@ -12,6 +12,7 @@ from sweeps.confirming import check_ready
 from sweeps.disk import minding_disk
 from sweeps.drive import Drive, close_executor, make_executor, opening
 from sweeps.errors import EnvironmentProblem, InputError
+from sweeps.executors.machine import check_machine
 from sweeps.home import Home
 from sweeps.keeping import publish
 from sweeps.ledger import check_owner
@@ -38,8 +39,8 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
 def drive(loaded: LoadedSpec, home: Home, options: Options, display: Display) -> Outcome:
     """The same; errors of the disk as they come."""
     name = options.name or loaded.spec.name
-    if options.address is None:
-        check_gpus(loaded)
+    if options.address is None or options.executor == "inline":
+        check_machine(loaded, options.executor)
         return drive_here(loaded, home, options, display, name, None)
     display.note(opening(options))
     executor = make_executor(loaded, options)  # First: what the cluster cannot give is refused.
@@ -83,21 +84,6 @@ def admitted(plan: Plan, home: Home, options: Options, first: bool) -> Plan:
     if first and not options.offline:
         check_tracking(plan, home)
     return plan
-
-
-def check_gpus(loaded: LoadedSpec) -> None:
-    """Refuse a sweep that asks for more GPUs a trial than this machine has."""
-    asked = loaded.spec.resources.gpus
-    if asked == "auto" or asked == 0:
-        return
-    import torch
-
-    there = torch.cuda.device_count()
-    if float(asked) > there:
-        raise EnvironmentProblem(
-            f"{loaded.file}: resources.gpus: a trial asks for {asked:g} GPUs, but there are {there};"
-            " set a smaller number, or `gpus: auto`"
-        )
 
 
 def check_selection(plan: Plan) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweeps.entries import entry_of
-from sweeps.history import Row, folder_fault, read_history, read_result
+from sweeps.history import Row, folder_fault, found_in, read_result
 from sweeps.home import Home
 from sweeps.plan import Plan
 from sweeps.snapshot import LedgerRow, read_ledger
@@ -134,7 +134,7 @@ def differences(
     entry = entry_of(row)
     folder = home.trial(entry.key, entry.fresh)
     fault = folder_fault(folder, row.state)
-    for text, mend in points_apart(run, read_history(folder)):
+    for text, mend in points_apart(run, found_in(folder).rows):
         # What a trial has lost of its history is not taken from MLflow, too: it is trained again first.
         yield text, mend if fault is None else RETRY
     wanted = STATUS["interrupted" if row.state == "running" else row.state]

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from sweeps.cells import CONFIRM
-from sweeps.history import read_history
+from sweeps.history import found_in
 from sweeps.home import Home
 from sweeps.plan import Plan
 from sweeps.results import counted
@@ -116,5 +116,5 @@ def account_of(plan: Plan, rows: list[LedgerRow], home: Home, seconds: float) ->
         if row.state == "complete" and cell in whole:
             account.epochs += whole[cell]
         elif account.budget.epochs is not None:  # Otherwise the histories need not be read.
-            account.epochs += len(read_history(home.trial(row.attrs["key"])))
+            account.epochs += len(found_in(home.trial(row.attrs["key"])).rows)
     return account

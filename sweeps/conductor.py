@@ -15,7 +15,16 @@ from typing import Any
 from sweeps.budget import account_of, is_charged
 from sweeps.cells import CONFIRM, Cell
 from sweeps.entries import Entry, entry_of, next_attempt
-from sweeps.history import History, is_finite, read_result, score, write_result
+from sweeps.history import (
+    RESULT,
+    History,
+    folder_fault,
+    is_finite,
+    read_result,
+    score,
+    whole_result,
+    write_result,
+)
 from sweeps.home import Home, Lease
 from sweeps.keeping import forget_checkpoints, stored_trial
 from sweeps.ledger import Ledger
@@ -181,8 +190,10 @@ class Conductor:
         if lease is None and not entry.fresh:
             self.interrupted.append((entry, cell))
             return None
-        result = None if entry.fresh else read_result(self.home.trial(entry.key))
-        if STOPPED in entry.attrs:  # Its driver died between the decision and the end.
+        folder = self.home.trial(entry.key, entry.fresh)
+        result = None if entry.fresh else whole_result(folder)
+        # Its driver died between the decision and the end.
+        if STOPPED in entry.attrs and folder_fault(folder, "pruned") is None:
             self._execute(entry, cell, lease)
             self.live[entry.ref].pruned = entry.attrs[STOPPED]
             self.ended(entry.ref)
@@ -200,7 +211,7 @@ class Conductor:
             queue.append(point)
             return None
         with_lease = (point.study, point.cell, config.loss, config.params, config.seed, point.kind)
-        if read_result(self.home.trial(point.key)) is not None:
+        if whole_result(self.home.trial(point.key)) is not None:
             self._release(point.key)
             self._reuse(self._start(*with_lease), point.cell)
             return None
@@ -219,7 +230,7 @@ class Conductor:
         self.states["failed" if failed else "complete"] -= 1
         if not failed:
             set_aside(self.home.trial(entry.key))
-        if read_result(self.home.trial(entry.key)) is not None:  # Another sweep has trained it since.
+        if whole_result(self.home.trial(entry.key)) is not None:  # Another sweep has trained it since.
             self._release(entry.key)
             self._reuse(started, cell)
             return None
@@ -260,7 +271,7 @@ class Conductor:
         params = {**search.undrawn, **self.ledger.ask(study, search.ranges, search.seed)}
         key = search.cell.config(search.loss, params, search.trial_seed).key()
         entry = self.ledger.start(study, key, search.loss, params, search.ranges, search.trial_seed, "ask")
-        if read_result(self.home.trial(entry.key)) is not None:
+        if whole_result(self.home.trial(entry.key)) is not None:
             self._reuse(entry, search.cell)
             return self.next()
         self.account.trials += 1
@@ -277,8 +288,13 @@ class Conductor:
                 return None
         config = config_of(entry, cell)
         folder = self.home.trial(entry.key, entry.fresh)
+        if (folder / RESULT).exists() and whole_result(folder) is None:
+            set_aside(folder)
         live = Live(entry, cell, config, History(folder), lease, time.monotonic())
         self.live[entry.ref] = live
+        if (line := live.history.damage) is not None:
+            told = "is damaged; what it had from there on comes from the checkpoint, or is trained again"
+            self.warn(entry.ref, f"{live.history.path}:{line}: {told}")
         for watcher in self.watchers:
             watcher.started(live)
         return Assignment(entry.ref, config, folder, stored_trial(self.home, folder))

@@ -115,7 +115,7 @@ class Drive:
         if self.state == "interrupted":  # Who ends it may not wait for long: first what is to be kept.
             self.tracking.finish(self.state, [], INTERRUPTED_PATIENCE_SECONDS)
             self.clock.write(self.state, self.reason)
-        report = write_report(home, self.plan, self.state, self.reason)
+        report = write_report(home, self.plan, self.state, self.reason, self.display.note)
         if self.state != "interrupted":
             files = [report.parent / each for each in REPORT_FILES] if report else []
             patience = OFFLINE_PATIENCE_SECONDS if self.options.offline else TRACKING_PATIENCE_SECONDS
@@ -245,8 +245,10 @@ def finish_weights(plan: Plan, home: Home, conductor: Conductor, tracking: Track
             tracking.tell(entry, cell, row, weights=True)
 
 
-def write_report(home: Home, plan: Plan, state: str, reason: str | None) -> Path | None:
+def write_report(
+    home: Home, plan: Plan, state: str, reason: str | None, say: Callable[[str], object]
+) -> Path | None:
     """The report of a sweep, ``None`` while no trial has a result."""
     from sweeps.reporting import report_sweep
 
-    return report_sweep(home, plan, replace(read_state(home, plan.name), reason=reason), state)
+    return report_sweep(home, plan, replace(read_state(home, plan.name), reason=reason), state, say)

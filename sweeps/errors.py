@@ -2,6 +2,7 @@
 
 SweepError                   1  unexpected
 ├── InputError               2  a wrong specification, option or name
+│   ├── DamagedFile          2  a file of the home is not what was written there
 │   └── SpecError            2  all problems of one file
 │       └── DataNotThere     7  which are data sets that cannot be fetched or cached, and nothing else
 ├── AlreadyRunning           6  another driver holds the sweep
@@ -29,6 +30,10 @@ class InputError(SweepError):
     """What was asked for is wrong."""
 
     exit_code = WRONG_INPUT
+
+
+class DamagedFile(InputError):
+    """A file of a home is not what this program wrote there; says what to do about it."""
 
 
 class AlreadyRunning(SweepError):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.errors import InputError
-from sweeps.history import Row, read_history, read_result
+from sweeps.history import Row, folder_fault, found_in, read_result
 from sweeps.home import Home, read_json
 from sweeps.ledger import Ledger
 from sweeps.plan import Plan
@@ -42,6 +42,17 @@ def apart(first: Mapping[str, Any], again: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def every_number(folder: Path) -> list[dict[str, float]]:
+    """The numbers of every epoch of a trial."""
+    return [numbers(row) for row in found_in(folder).rows]
+
+
+def damage(*folders: Path) -> list[str]:
+    """What is wrong with the folders of complete trials, so that nothing can be equal to them."""
+    faults = ((folder.name, folder_fault(folder, "complete")) for folder in folders)
+    return [f"{name}: {fault}" for name, fault in faults if fault is not None]
+
+
 def compare_fresh(ledger: Ledger, home: Home) -> list[dict[str, Any]]:
     """Every repeated training beside its first: both scores, and whether all their numbers are equal."""
     rows = [row for row in ledger.rows() if row.state == "complete"]
@@ -57,8 +68,8 @@ def compare_fresh(ledger: Ledger, home: Home) -> list[dict[str, Any]]:
                 "key": key, "study": row.study, "loss": row.attrs["loss"], "params": row.attrs["params"],
                 "seed": row.attrs["seed"], "repetition": repetition, "first": first[key].value,
                 "again": row.value,
-                "identical": [*map(numbers, read_history(before))] == [*map(numbers, read_history(after))],
-                "apart": apart(conditions(before), conditions(after)),
+                "identical": every_number(before) == every_number(after),
+                "apart": [*apart(conditions(before), conditions(after)), *damage(before, after)],
             }
         )  # fmt: skip
     return found
@@ -119,13 +130,13 @@ def compare_expected(folder: Path, home: Home, plan: Plan) -> list[dict[str, Any
         if trial is None:
             continue
         again = latest(home, trial)
-        rows = read_history(again)
+        rows = found_in(again).rows
         found.append(
             {
                 "key": trial.key, "study": trial.study, "loss": trial.loss, "params": dict(trial.params),
                 "seed": trial.seed, "repetition": "exported", "first": each["score"], "again": trial.score,
                 "identical": bool(rows) and numbers(rows[-1]) == each["metrics"],
-                "apart": apart(each["conditions"], conditions(again)),
+                "apart": [*apart(each["conditions"], conditions(again)), *damage(again)],
             }
         )  # fmt: skip
     return found

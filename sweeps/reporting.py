@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sweeps.best_spec import best_spec
@@ -19,7 +19,7 @@ from sweeps.home import Home, write_text
 from sweeps.importance import importances
 from sweeps.loss_curves import loss_curves
 from sweeps.plan import Plan
-from sweeps.results import objective, read_results
+from sweeps.results import damaged, objective, read_results
 from sweeps.spec.loading import NO_FILE
 from sweeps.state import SweepState
 from sweeps.tracking import git_tags
@@ -29,12 +29,15 @@ from trackers.table import TrialResult
 PAGE, BEST = "report.html", "best.yaml"
 
 
-def report_sweep(home: Home, plan: Plan, state: SweepState, shown: str) -> Path | None:
+def report_sweep(
+    home: Home, plan: Plan, state: SweepState, shown: str, say: Callable[[str], object] = lambda text: None
+) -> Path | None:
     """Write the report of a sweep.
 
     Args:
         state: What the sweep's folder says of it.
         shown: The state to report, which may be newer.
+        say: Told of every trial that cannot be read; the report says it, too.
 
     Returns:
         The page, ``None`` while nothing has been started.
@@ -42,6 +45,8 @@ def report_sweep(home: Home, plan: Plan, state: SweepState, shown: str) -> Path 
     data = report_data(home, plan, state, shown)
     if data is None:
         return None
+    for problem in damaged(data.trials):
+        say(f"warning: {problem}")
     folder = home.sweep(plan.name) / "report"
     if data.best_file is not None:
         answers = answered(data.trials, data.confirmations, data.objective)
@@ -66,7 +71,7 @@ def report_data(home: Home, plan: Plan, state: SweepState, shown: str) -> Report
         title=f"Sweep {plan.name}",
         objective=objective(plan),
         trials=trials,
-        cells=[cell_info(cell) for cell in plan.cells],
+        cells=[cell_info(cell, trials) for cell in plan.cells],
         spec_text=plan.text,
         provenance=provenance(home, plan, trials),
         run_command="" if state.file == NO_FILE else f"sweeps run {state.file}",
@@ -83,8 +88,8 @@ def report_data(home: Home, plan: Plan, state: SweepState, shown: str) -> Report
     )
 
 
-def cell_info(cell: Cell) -> CellInfo:
-    """The data of a cell."""
+def cell_info(cell: Cell, trials: Sequence[TrialResult]) -> CellInfo:
+    """The data of a cell, and which of its trials cannot be read."""
     return CellInfo(
         name=cell.name,
         dataset=cell.dataset,
@@ -93,7 +98,7 @@ def cell_info(cell: Cell) -> CellInfo:
         validation_counts=cell.validation_counts,
         test_counts=cell.test_counts,
         train_only=cell.train_only,
-        notes=cell.notes,
+        notes=(*cell.notes, *damaged([trial for trial in trials if trial.cell == cell.name])),
         digest=cell.base.digest,
     )
 

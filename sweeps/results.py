@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from cefl.recipes import Recipe
 from sweeps.cells import Cell
 from sweeps.entries import Entry, entry_of
+from sweeps.errors import DamagedFile
 from sweeps.history import Row, read_history, read_result, score
 from sweeps.home import Home
 from sweeps.plan import Plan
@@ -53,11 +55,22 @@ def trial_result(
     folder = home.trial(entry.key, entry.fresh)
     result = read_result(folder) if row.state == "complete" else None
     whole = histories or result is None or select.epoch != "last"
-    rows = read_history(folder) if whole else []
+    try:
+        rows, damage = read_history(folder, plan.name) if whole else [], None
+    except DamagedFile as error:
+        rows, damage = [], str(error)
     scored = rows or ([{"epoch": result["epochs"], "metrics": result["metrics"]}] if result else [])
     value = outcome(plan, row.state, scored, recipe)
+    if damage is not None:  # The ledger knows the score; without a result it has nothing to stand beside it.
+        value = row.value if result else None
     run_id = entry.run_id or runs.get(entry.run_ref, {}).get("run_id")
-    return describe(cell, entry, row.state, value, rows, result, run_id)
+    found = describe(cell, entry, row.state, value, rows, result, run_id)
+    return found if damage is None else replace(found, reason=found.reason or damage)
+
+
+def damaged(trials: Sequence[TrialResult]) -> list[str]:
+    """What is told of complete trials whose history cannot be read."""
+    return [trial.reason for trial in trials if trial.state == "complete" and trial.reason]
 
 
 def outcome(plan: Plan, state: str, rows: Sequence[Row], recipe: Recipe) -> float | None:

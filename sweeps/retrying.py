@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sweeps.cells import Cell
 from sweeps.entries import Entry, entry_of
-from sweeps.history import HISTORY, RESULT, folder_fault
+from sweeps.history import HISTORY, RESULT, aside_of, folder_fault
 from sweeps.home import Home
 from sweeps.live import config_of
 from sweeps.plan import Plan
@@ -36,4 +36,4 @@ def set_aside(folder: Path) -> None:
     for name in (HISTORY, RESULT):
         path = folder / name
         if path.exists():
-            path.replace(path.with_name(f".{name}.damaged.tmp"))
+            path.replace(aside_of(path))

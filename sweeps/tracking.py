@@ -135,7 +135,8 @@ class Tracking:
         entry, cell, config, rows = live.entry, live.cell, live.config, live.history.rows
         told = {**entry.attrs, "reason": reason and reason[-MOST_REASON:], "origin": origin}
         result = read_result(live.history.path.parent)
-        value = outcome(self.plan, state, rows, config.recipe)
+        whole = state != "complete" or len(rows) == config.recipe.epochs  # Else its history is damaged.
+        value = outcome(self.plan, state, rows, config.recipe) if whole else None
         run_id = entry.run_id or self._run_id(entry.run_ref)
         trial = describe(cell, replace(entry, attrs=told), state, value, rows, result, run_id)
         tags: dict[str, str | None] = {**self.tags, "sweep.attempt": str(entry.attempt)}

@@ -40,7 +40,7 @@ class TrialLog:
 
     def history(self) -> list[Row]:
         """The epochs that there are by now."""
-        return read_history(self.folder)
+        return read_history(self.folder, self.sweep)
 
     def as_json(self) -> dict[str, Any]:
         """With stable keys."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -95,8 +96,8 @@ def trials(
 
 
 def remark(trial: TrialResult) -> str:
-    """Why a trial failed, or where it was reused from."""
-    if trial.origin:
+    """Why a trial failed or cannot be read, or where it was reused from."""
+    if trial.origin and not trial.reason:
         return f"reused from {trial.origin}"
     return trial.reason.strip().splitlines()[-1] if trial.reason else ""
 
@@ -156,7 +157,7 @@ def report(
 
         print_beside_paper(place, plan, paper, model, json)
         return
-    page = report_sweep(place, plan, state, state.state)
+    page = report_sweep(place, plan, state, state.state, lambda text: print(text, file=sys.stderr))
     if page is None:
         raise InputError(f"{name}: nothing has been started yet; see `sweeps status {name}`")
     files = sorted(str(path) for path in page.parent.rglob("*") if path.is_file())

@@ -224,7 +224,7 @@ def final_facts(result: EpochResult, dataset: Dataset, division: TrialSplit, run
         "validation_counts": [int(count) for count in division.validation_counts],
         "train_only": [dataset.classes[index] for index in division.train_only],
         "precision": run.precision,
-        "device": torch.cuda.get_device_name() if run.device.type == "cuda" else "cpu",
+        "device": torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "torch": torch.__version__,

@@ -29,7 +29,7 @@ from cefl.metrics import classification_metrics, confusion, shot_accuracy
 from cefl.models import build_model
 from cefl.recipes import PRESETS, Recipe
 from cefl.training import EpochResult, Fit
-from cefl.trial import IMAGENET_MEAN, IMAGENET_STD, assemble, divide, run_trial
+from cefl.trial import IMAGENET_MEAN, IMAGENET_STD, assemble, divide, final_facts, run_trial
 
 RECIPE = Recipe(epochs=4, batch_size=16, learning_rate=0.05, augment="crop", crop_padding=1, milestones=(3,))
 LABELS = np.random.default_rng(5).permutation(np.repeat(np.arange(3), 60))
@@ -114,6 +114,18 @@ def test_the_test_set_is_evaluated_every_epoch_where_asked_and_changes_nothing(
     assert all("test/accuracy" in row["metrics"] for row in rows)
     assert untimed(run(config, tmp_path / "once"))[-1] == untimed(rows)[-1]
     assert same_weights(tmp_path / "every", tmp_path / "once")
+
+
+def test_the_device_of_the_record_is_the_one_that_trained(
+    configured: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only with two GPUs is it another than the current one, so the driver's answer is made up."""
+    dataset, division, run = assemble(configured(), "cpu")
+    outcome = EpochResult(1, 0.1, 1.0, 0.5, {}, 1.0, 1.0)
+    assert final_facts(outcome, dataset, division, run)["device"] == "cpu"
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda device=None: f"GPU of {device}")
+    run.device = torch.device("cuda:1")
+    assert final_facts(outcome, dataset, division, run)["device"] == "GPU of cuda:1"
 
 
 def test_the_final_row_agrees_with_the_files_and_the_weights_with_the_predictions(

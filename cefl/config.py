@@ -41,6 +41,8 @@ class TrialConfig:
         params: Of the loss, as `cefl.catalog.LOSSES` names them.
         seed: Of data and training, where they have none of their own. Under natural data it draws no subset.
         test_every_epoch: Evaluate the test set after every epoch instead of after the last one.
+        test_curve_decides: Likewise, and its metrics of several epochs are the score, so that a trial that
+            was tested at its end alone is another one. Part of the key only where it holds.
         keep_weights: Write the weights of the last epoch.
         data_seed: Decides subset and split; ``None``: ``seed`` does.
         train_seed: Decides initial weights, order and augmentation; ``None``: ``seed`` does.
@@ -69,6 +71,7 @@ class TrialConfig:
     train_seed: int | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
     code: tuple[str, ...] = ()
+    test_curve_decides: bool = False
 
     def __post_init__(self) -> None:
         known, own_loss = LOSSES.get(self.loss, {}), is_path(self.loss)
@@ -108,8 +111,10 @@ class TrialConfig:
     def as_json(self) -> dict[str, Any]:
         """Plain values, from which `from_json` makes an equal configuration."""
         own = {"parts": dict(self.parts), "code": list(self.code)} if self.parts else {}
-        plain = {name: value for name, value in vars(self).items() if name not in ("parts", "code")}
-        return {**plain, "params": dict(self.params), "recipe": self.recipe.as_json(), **own}
+        seldom = {"test_curve_decides": True} if self.test_curve_decides else {}
+        left = ("parts", "code", "test_curve_decides")
+        plain = {name: value for name, value in vars(self).items() if name not in left}
+        return {**plain, "params": dict(self.params), "recipe": self.recipe.as_json(), **own, **seldom}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TrialConfig:
@@ -128,8 +133,9 @@ class TrialConfig:
             decisive["data_seed"] = self.draws_data
         if self.imbalance is None:
             decisive["order"] = None
-        if not self.parts:
-            del decisive["parts"]
+        for name in ("parts", "test_curve_decides"):
+            if not decisive[name]:
+                del decisive[name]
         if self.pretrained:
             decisive["weights"] = PRETRAINED.get(self.model)
         if self.recipe.augment in AUGMENT_NUMERICS:

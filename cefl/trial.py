@@ -144,7 +144,7 @@ def assemble(config: TrialConfig, device: str) -> tuple[Dataset, TrialSplit, Fit
     last: dict[str, ImageSet] = {}
     if validation is not None:
         each["val"] = validation
-    (each if config.test_every_epoch else last)["test"] = test
+    (each if config.test_every_epoch or config.test_curve_decides else last)["test"] = test
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if config.pretrained else (dataset.mean, dataset.std)
     run = fit(
         model, loss, train, config.recipe,

@@ -144,6 +144,7 @@ def build_cell(
         model=model, pretrained=pretrained, loss="cross_entropy", params={}, seed=0, recipe=recipe,
         **spec.fixed_seeds,
         precision=spec.recipe.precision, test_every_epoch=spec.select.split == "test",
+        test_curve_decides=decides_by_test_curve(spec, recipe),
         keep_weights=spec.tracking.keep != "none", parts=own.known("model", model),
         code=own.folders if own.known("model", model) else (),
     )  # fmt: skip
@@ -158,6 +159,12 @@ def build_cell(
         image_shape=dataset.image_shape, own=own,
         confirm_validation=confirming_rule(spec, rule, counts, imbalance, dataset.validation is not None),
     )  # fmt: skip
+
+
+def decides_by_test_curve(spec: Spec, recipe: Recipe) -> bool:
+    """Whether the score is a mean over test epochs, which a trial that was tested once does not have."""
+    chosen = spec.select
+    return chosen.split == "test" and chosen.epoch == "since_last_drop" and bool(recipe.milestones)
 
 
 def confirming_rule(

@@ -381,7 +381,7 @@ class Conductor:
         select, rows = self.plan.spec.select, live.history.rows
         value = score(rows, select.metric, select.split, select.epoch, live.config.recipe.milestones)
         if value is None:
-            self._fail(live, f"its rows have no {select.split} {select.metric}")
+            self._fail(live, f"its rows lack {select.split} {select.metric}")
             return
         if not all(map(is_finite, rows)):  # Of an earlier try that was run again: rows stay as they were.
             self._fail(live, DIVERGED)

@@ -147,7 +147,7 @@ def score(
         milestones: Epochs, counted from 0, at which it drops.
 
     Returns:
-        The score, ``None`` where no row has the metric.
+        The score, ``None`` where a row that it is made of has no such metric.
     """
     name = f"{SPLIT_NAMES[split]}/{metric}"
     values = {row["epoch"]: row["metrics"][name] for row in rows if name in row["metrics"]}
@@ -157,8 +157,10 @@ def score(
     passed = [milestone for milestone in milestones if milestone < last]
     if epoch == "last" or not passed:
         return float(values[last])
-    chosen = [value for number, value in values.items() if number > passed[-1]]
-    return math.fsum(chosen) / len(chosen)
+    chosen = range(passed[-1] + 1, last + 1)
+    if not values.keys() >= set(chosen):
+        return None
+    return math.fsum(values[number] for number in chosen) / len(chosen)
 
 
 def is_finite(row: Row) -> bool:

@@ -77,12 +77,12 @@ def standing(rows: Sequence[Row], epoch: int, select: Select, milestones: Sequen
         milestones: Epochs, counted from 0, at which the learning rate drops.
 
     Returns:
-        ``None`` where the epoch or its metric is missing.
+        ``None`` where one of these epochs or its metric is missing.
     """
     name = f"{SPLIT_NAMES[select.split]}/{select.metric}"
     values = {row["epoch"]: row["metrics"][name] for row in rows if name in row["metrics"]}
-    if epoch not in values:
-        return None
     passed = [milestone for milestone in milestones if milestone < epoch]
-    first = passed[-1] + 1 if passed else epoch - WINDOW + 1
-    return fmean(value for number, value in values.items() if first <= number <= epoch)
+    chosen = range(passed[-1] + 1 if passed else max(1, epoch - WINDOW + 1), epoch + 1)
+    if not values.keys() >= set(chosen):
+        return None
+    return fmean(values[number] for number in chosen)

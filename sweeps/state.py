@@ -96,7 +96,7 @@ def check_comparable(home: Home, plan: Plan) -> None:
     """
     before = read_json(home.sweep(plan.name) / CONDITIONS) or {}
     differences = [
-        f"{part}: {name} was {old.get(name)}, now {value}"
+        f"{part}: {changed(name, old.get(name), value)}"
         for part, values in conditions(plan).items()
         if (old := before.get(part)) is not None
         for name, value in values.items()
@@ -107,6 +107,13 @@ def check_comparable(home: Home, plan: Plan) -> None:
             f"sweep {plan.name} has trials that could not be compared with the new ones; give the changed"
             " specification a name of its own (--name), or undo:\n  " + "\n  ".join(differences)
         )
+
+
+def changed(name: str, old: Any, new: Any) -> str:
+    """What a condition was and is; of a field that sweeps before it were begun without, what it means."""
+    if name == "test_curve_decides":
+        return "the test metrics of every epoch decide, which trials begun before need not have"
+    return f"{name} was {old}, now {new}"
 
 
 def read_state(home: Home, name: str) -> SweepState:

@@ -112,6 +112,8 @@ def test_the_test_set_is_evaluated_every_epoch_where_asked_and_changes_nothing(
     config = configured()
     rows = run(replace(config, test_every_epoch=True), tmp_path / "every")
     assert all("test/accuracy" in row["metrics"] for row in rows)
+    deciding = next(run_trial(replace(config, test_curve_decides=True), tmp_path / "deciding", "cpu"))
+    assert untimed([deciding]) == untimed(rows[:1])
     assert untimed(run(config, tmp_path / "once"))[-1] == untimed(rows)[-1]
     assert same_weights(tmp_path / "every", tmp_path / "once")
 
@@ -414,7 +416,7 @@ DECISIVE: dict[str, Any] = {
     "digest": "other", "imbalance": 7.0, "order": "descending", "validation": {"unused": 9},
     "model": "resnet14", "pretrained": True, "loss": "cefl2", "params": {"gamma": 1.5}, "seed": 1,
     "precision": "bf16", "recipe": replace(RECIPE, epochs=5), "data_seed": 3, "train_seed": 4,
-    "parts": {"loss": "3f5a"},
+    "parts": {"loss": "3f5a"}, "test_curve_decides": True,
 }  # fmt: skip
 RECIPES: dict[str, Any] = {
     "epochs": 5, "batch_size": 17, "learning_rate": 0.06, "momentum": 0.8, "weight_decay": 0.0,
@@ -446,6 +448,9 @@ def test_the_key_is_of_values_not_of_how_they_are_written() -> None:
     own = replace(CONFIG, loss="mine:cold", params={"t": -1.0}, parts={"loss": "3f5a"}, code=("/here",))
     assert TrialConfig.from_json(json.loads(json.dumps(own.as_json()))) == own
     assert replace(own, code=("/there",)).key() == own.key()
+    curve = replace(CONFIG, test_curve_decides=True)
+    assert TrialConfig.from_json(json.loads(json.dumps(curve.as_json()))) == curve
+    assert "test_curve_decides" not in CONFIG.as_json(), "what is there reads as before"
     natural = replace(CONFIG, imbalance=None)
     assert natural.key() == replace(natural, order="descending").key() != CONFIG.key()
 

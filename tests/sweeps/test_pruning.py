@@ -63,6 +63,7 @@ def test_the_mean_since_the_last_drop_is_compared_and_before_it_that_of_five_epo
     assert standing(rows, 3, select, ()) == 2, "all that there are"
     assert standing(rows, 21, select, ()) is None
     assert standing(rows, 13, Select(metric="macro_f1"), (12,)) is None
+    assert standing([*rows[:8], *rows[9:]], 12, select, (12, 16)) is None, "a mean of other epochs"
 
 
 def study_of(pruner: optuna.pruners.BasePruner) -> optuna.Study:

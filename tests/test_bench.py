@@ -31,14 +31,18 @@ def test_a_figure_tells_median_spread_and_whether_it_meets_its_target(
     bench.add("too slow", [0.1, 0.3, 0.3], "s", at_most=0.25)
     bench.add("not faster", [2.9], "x", at_least=3)
     bench.add("as it is", [1.0], "s")
+    bench.add("one fault", [0, 0, 3], "", at_most=0, worst=True)
+    bench.add("no fault", [0, 0, 0], "", at_most=0, worst=True)
+    bench.add("once too few", [2, 9, 9], "", at_least=3, worst=True)
     bench.finish()
     out, err = capsys.readouterr()
     result = json.loads(out)
-    assert [figure["met"] for figure in result["figures"]] == [True, False, False, None]
+    assert [figure["met"] for figure in result["figures"]] == [True, False, False, None, False, True, False]
+    assert [figure["judged"] for figure in result["figures"]] == ["median"] * 4 + ["worst"] * 3
     first = result["figures"][0]
     assert (first["median"], first["min"], first["max"], first["n"]) == (0.2, 0.1, 0.3, 3)
     assert {"processor", "cores", "torch", "commit", "load at the end"} <= set(result["conditions"])
-    assert "missed: too slow; not faster" in err
+    assert "missed: too slow; not faster; one fault; once too few" in err
 
 
 def test_a_command_that_fails_says_why_and_one_that_takes_too_long_is_killed_with_its_children() -> None:

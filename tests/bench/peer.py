@@ -152,16 +152,13 @@ def killed(bench: Bench, title: str, peer: bool, database: bool) -> None:
     limit = None if peer else 0
     note = f"of {bench.options.trials}; {told(runs)}; going on: {'; '.join(dict.fromkeys(ends))}"
     bench.add(
-        f"{title}: MLflow runs in a wrong state",
-        [each.total() for each in runs],
-        "",
-        at_most=limit,
-        note=note,
-    )
+        f"{title}: MLflow runs in a wrong state", [each.total() for each in runs], "",
+        at_most=limit, worst=True, note=note,
+    )  # fmt: skip
     if trials:
         bench.add(
             f"{title}: Optuna trials in a wrong state", [each.total() for each in trials], "",
-            at_most=limit, note=told(trials),
+            at_most=limit, worst=True, note=told(trials),
         )  # fmt: skip
 
 

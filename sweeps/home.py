@@ -266,6 +266,12 @@ class Home:
 
     def is_driven(self, name: str) -> bool:
         """Whether a living process drives the sweep; also on another machine that shares home and ledger."""
+        if self.is_locked(name):
+            return True
+        return self.holder(name).exists() and self._elsewhere(name) is not None
+
+    def is_locked(self, name: str) -> bool:
+        """Whether a process that this machine sees holds the lock of a sweep."""
         path = self.root / "locks" / f"{name}.lock"
         if not path.exists():
             return False
@@ -275,7 +281,7 @@ class Home:
         except Timeout:
             return True
         lock.release()
-        return self.holder(name).exists() and self._elsewhere(name) is not None
+        return False
 
     def lease(self, key: str) -> Lease | None:
         """The right to train a key, ``None`` while another sweep of this home trains it."""

@@ -64,6 +64,38 @@ def stop_sweep(home: Home, name: str, patience: float, say: Callable[[str], None
     return True
 
 
+def stop_all(home: Home, patience: float, say: Callable[[str], None]) -> list[str]:
+    """Ask all drivers of a home on this machine to end their sweeps in order, and wait for all at once.
+
+    Args:
+        patience: Longest wait in seconds.
+        say: Told whom is waited for.
+
+    Returns:
+        Names of the sweeps that have ended.
+
+    Raises:
+        AlreadyRunning: With those that have not ended in time; the requests stand.
+    """
+    asked = {}
+    for holder in sorted((home.root / "locks").glob("*.json")):
+        name, driver = holder.stem, read_json(holder)
+        if isinstance(driver, dict) and not is_elsewhere(driver) and home.is_locked(name):
+            asked[name] = driver
+            write_json(home.sweep(name) / REQUEST, driver)
+            say(f"asked the driver of {name} to stop: {described(driver)}")
+    left, deadline = set(asked), time.monotonic() + patience
+    while left and time.monotonic() < deadline:
+        time.sleep(0.1)
+        left = {name for name in left if read_json(home.holder(name)) == asked[name] and home.is_locked(name)}
+    for name in asked.keys() - left:
+        (home.sweep(name) / REQUEST).unlink(missing_ok=True)
+    if left:
+        told = ", ".join(f"sweep {name} is still {described(asked[name])}" for name in sorted(left))
+        raise AlreadyRunning(f"{told}; each will stop after the epoch that it is in")
+    return sorted(asked)
+
+
 def is_requested(home: Home, name: str) -> bool:
     """Whether this driver was asked to stop, or another one has taken its sweep over."""
     holder = read_json(home.holder(name))

@@ -11,7 +11,7 @@ import typer
 
 from sweeps.cli.app import HomeOption, JsonOption, NameArgument, app, home_at, print_json, print_table
 from sweeps.cli.cluster import ClusterOption, answer_from
-from sweeps.errors import TRACKING_INCOMPLETE
+from sweeps.errors import TRACKING_INCOMPLETE, InputError
 
 if TYPE_CHECKING:
     from sweeps.trial_log import TrialLog
@@ -19,19 +19,30 @@ if TYPE_CHECKING:
 
 @app.command()
 def stop(
-    name: NameArgument,
+    name: Annotated[
+        str | None, typer.Argument(help="name of a sweep: see `sweeps list`", show_default=False)
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="every sweep of the home that is driven on this machine")
+    ] = False,
     patience: Annotated[
         float, typer.Option("--wait", min=0, help="longest wait in seconds for it to end")
     ] = 120.0,
     home: HomeOption = None,
     address: ClusterOption = None,
 ) -> None:
-    """End a running sweep in order, from another terminal; `sweeps run` goes on with it."""
+    """End a running sweep in order, from another terminal, or all; `sweeps run` goes on with it."""
+    if every == (name is not None):
+        raise InputError("stop: either the NAME of a sweep (see `sweeps list`), or --all")
     answer_from(address, stops=name)
     from sweeps.state import read_state
-    from sweeps.stopping import stop_sweep
+    from sweeps.stopping import stop_all, stop_sweep
 
     place = home_at(home)
+    if name is None:
+        stopped = [f"sweep {each} has stopped" for each in stop_all(place, patience, print)]
+        print("\n".join(stopped) or "no sweep of this home is driven on this machine")
+        return
     if stop_sweep(place, name, patience, print):
         print(f"sweep {name} has stopped: it is {read_state(place, name).state}")
     else:

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -265,7 +266,7 @@ def start_ray(cpus: int | None) -> str:
     for _ in range(START_ATTEMPTS):
         folder = make_folder()
         try:
-            with quiet_output(), on_loopback():
+            with quiet_output(), on_loopback(), keeping_sigterm():
                 ray.init(
                     address="local", num_cpus=cpus, include_dashboard=False, logging_level=logging.ERROR,
                     log_to_driver=False, configure_logging=True, _temp_dir=folder,
@@ -290,7 +291,7 @@ def join_ray(address: str) -> None:
     travels = os.environ.get(TRAVELS)
     environment = {"working_dir": travels} if travels else None
     try:
-        with quiet_output():
+        with quiet_output(), keeping_sigterm():
             ray.init(
                 address=address, logging_level=logging.ERROR, log_to_driver=False, runtime_env=environment
             )
@@ -301,6 +302,17 @@ def join_ray(address: str) -> None:
             " and this machine one of its nodes? If it asks for a token: RAY_AUTH_MODE=token and"
             " RAY_AUTH_TOKEN_PATH. From another machine: sweeps submit; on a Ray of its own: --address local"
         ) from None
+
+
+@contextlib.contextmanager
+def keeping_sigterm() -> Iterator[None]:
+    """Put back who takes a SIGTERM: Ray sets a handler of its own, by which a process ends with status 15."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if callable(before) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

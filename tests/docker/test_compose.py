@@ -229,6 +229,15 @@ def test_workers_know_neither_the_database_nor_the_tracking_server_and_clients_n
     assert all(key.startswith("RAY_") for key in SERVICES["job"]["environment"])
 
 
+def test_a_head_ends_its_sweeps_before_ray_and_both_within_its_grace_period() -> None:
+    head = SERVICES["ray-head"]
+    assert head["command"][:4] == ["python", "/opt/sweeps/head.py", "ray", "start"]
+    seconds = re.search(r"^SECONDS = (\d+)$", (DOCKER / "head.py").read_text(), re.MULTILINE)
+    assert seconds is not None
+    drain = int(head["environment"]["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"])
+    assert int(seconds[1]) + drain < int(head["stop_grace_period"].removesuffix("s"))
+
+
 def test_gpus_are_asked_for_in_their_profile_only() -> None:
     asking = {name for name, service in SERVICES.items() if "reservations" in service["deploy"]["resources"]}
     assert asking == {"ray-worker-gpu"}

@@ -174,6 +174,8 @@ def test_secrets_are_named_and_none_is_written_down() -> None:
     assert values == {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_memory_monitor_refresh_ms": "0",
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "5",
+        "RAY_JOB_STOP_WAIT_TIME_S": "25",
         "SWEEPS_HOME": "/var/lib/sweeps",
     }
 
@@ -183,6 +185,15 @@ def test_workers_do_not_know_what_only_drivers_need() -> None:
         for container in PODS[name]["containers"]:
             assert [source["secretRef"]["name"] for source in container["envFrom"]] == ["sweeps-storage"]
         assert PODS[name]["automountServiceAccountToken"] is False
+
+
+def test_a_head_ends_its_sweeps_before_ray_and_both_within_its_grace_period() -> None:
+    (head,) = PODS["head"]["containers"]
+    *command, wait = head["lifecycle"]["preStop"]["exec"]["command"]
+    assert command == ["sweeps", "stop", "--all"]
+    environment = {each["name"]: each["value"] for each in head["env"]}
+    drain = int(environment["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"])
+    assert int(wait.removeprefix("--wait=")) + drain < PODS["head"]["terminationGracePeriodSeconds"]
 
 
 def test_the_cluster_grows_from_nothing_and_its_head_trains_nothing() -> None:

@@ -25,6 +25,9 @@ from compose_stack import PASSWORDS, TOKEN, Stack
 from postgres import MISSING, binaries
 from small_data import write_small
 
+from sweeps.home import Home
+from sweeps.state import read_state
+
 pytestmark = pytest.mark.fuller  # Starts every service of the stack.
 METRICS = ("metrics", PASSWORDS["METRICS_PASSWORD"])
 SWEEPS = ("sweeps", PASSWORDS["MLFLOW_PASSWORD"])
@@ -174,14 +177,7 @@ def test_a_specification_goes_through_the_whole_stack_by_the_command_of_the_job(
     job, spec = stack.services["job"], write_small(stack.folder / "specs")
     assert job.command[-1] == "quickstart", "takes a specification, a shipped one by default"
     stack.services["job"] = replace(job, command=(*job.command[:-1], str(spec)))
-    stack.start("ray-worker")
-    for _ in range(
-        120
-    ):  # The agent of the head, which starts jobs, comes up after what its health check asks.
-        with contextlib.suppress(OSError):
-            if asked(stack, "head-agent", "/api/local_raylet_healthz")[0] == 200:
-                break
-        time.sleep(0.5)
+    start_ray(stack)
     stack.start("job")  # It ends with the sweep.
     said = stack.log("job")
     assert said.count("complete: ") == 3, said
@@ -203,6 +199,48 @@ print(len(runs), len(children), {run.info.status for run in runs}, whole)
     assert states == [("COMPLETE", 3)]
     told = stack.log("job") + stack.log("ray-head") + stack.log("ray-worker")
     assert not any(password in told for password in PASSWORDS.values())
+
+
+def start_ray(stack: Stack) -> None:
+    """Head and worker; the agent of the head, which starts jobs, comes up after the check of its health."""
+    stack.start("ray-worker")
+    for _ in range(120):
+        with contextlib.suppress(OSError):
+            if asked(stack, "head-agent", "/api/local_raylet_healthz")[0] == 200:
+                break
+        time.sleep(0.5)
+
+
+@pytest.mark.long
+def test_a_head_that_is_told_to_end_ends_the_sweep_of_a_job_in_order_within_its_grace_period(
+    stack: Stack,
+) -> None:
+    job, spec, home = stack.services["job"], write_small(stack.folder / "ending"), stack.folder / "home"
+    text = spec.read_text().replace("name: small", "name: ending")
+    spec.write_text(text.replace("epochs: 2", "epochs: 3000"))
+    stack.services["job"] = replace(job, command=(*job.command[:-1], str(spec), "--no-wait"))
+    start_ray(stack)
+    stack.processes.pop("job", None)
+    before = set(home.glob("trials/*/history.jsonl"))
+    stack.start("job")
+    for _ in range(240):
+        if set(home.glob("trials/*/history.jsonl")) - before:
+            break
+        time.sleep(0.5)
+    assert read_state(Home(home), "ending").state == "running"
+    begin = time.monotonic()
+    stack.stop("ray-head")  # With the patience of Docker.
+    print(f"the head took {time.monotonic() - begin:.1f} s")
+    assert json.loads((home / "sweeps" / "ending" / "state.json").read_text())["state"] == "interrupted"
+    last = json.loads((home / "sweeps" / "ending" / "log.jsonl").read_text().splitlines()[-1])
+    assert (last["event"], last["state"], last["exit_code"]) == ("sweep ended", "interrupted", 143)
+    with database(stack, "mlflow") as connection:
+        states = connection.execute(
+            "SELECT DISTINCT status FROM runs JOIN experiments USING (experiment_id)"
+            " WHERE experiments.name = 'ending'"
+        ).fetchall()
+    assert states == [("KILLED",)], "MLflow was told, too"
+    stack.stop("ray-worker")
 
 
 def test_ray_answers_whoever_has_the_token(stack: Stack) -> None:

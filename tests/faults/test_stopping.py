@@ -12,10 +12,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
+from commands import sweeps
 from faulty import fault, write_spec
 from forked import ended, run_inline, start, until
 from inspecting import assert_whole, histories
 
+from sweeps.heartbeat import this_host
 from sweeps.home import Home, write_json
 from sweeps.snapshot import read_ledger
 from sweeps.state import read_state
@@ -55,6 +57,33 @@ def test_a_stop_from_another_terminal_is_waited_for(
     assert not (home / "sweeps" / "small" / "stop.json").exists()
 
 
+def test_all_that_are_driven_on_this_machine_are_stopped_and_others_left_alone(
+    home: Path, running: BaseProcess, tmp_path: Path
+) -> None:
+    elsewhere = {"host": "there", "boot": "another", "process": 1, "started": 1.0}
+    write_json(home / "locks" / "remote.json", elsewhere)
+    write_json(home / "locks" / "left.json", {**this_host(), "process": 1, "started": 1.0})
+    begin, said = time.monotonic(), tmp_path / "said.txt"
+    assert ended(start(said, "stop", "--all", "--home", home)) == 0
+    assert time.monotonic() - begin < 15, "it does not listen for those on other machines"
+    assert f"asked the driver of small to stop: being driven by process {running.pid}" in said.read_text()
+    assert "sweep small has stopped" in said.read_text()
+    assert ended(running, 20) == 143
+    assert ended_in_order(home)
+    assert sorted(home.rglob("stop.json")) == []
+    again = tmp_path / "again.txt"
+    assert ended(start(again, "stop", "--all", "--home", home)) == 0
+    assert again.read_text() == "no sweep of this home is driven on this machine\n"
+
+
+@pytest.mark.parametrize("arguments", [(), ("small", "--all")])
+def test_a_stop_is_of_one_sweep_or_of_all(
+    arguments: tuple[str, ...], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweeps("stop", *arguments, "--home", home) == 2
+    assert "either the NAME of a sweep (see `sweeps list`), or --all" in capsys.readouterr().err
+
+
 def test_what_does_not_run_is_not_stopped_and_an_old_request_stops_no_later_run(
     small_spec: Path, home: Path, log: Path, tmp_path: Path
 ) -> None:
@@ -73,8 +102,10 @@ def test_a_driver_that_hangs_is_named_and_the_request_stands(
     said = tmp_path / "said.txt"
     os.kill(pid(running), signal.SIGSTOP)
     try:
-        assert ended(start(said, "stop", "small", "--home", home, "--wait", "0.5")) == 6
-        assert f"is still being driven by process {running.pid}" in said.read_text()
+        for which in ("small", "--all"):
+            assert ended(start(said, "stop", which, "--home", home, "--wait", "0.5")) == 6
+            assert f"is still being driven by process {running.pid}" in said.read_text()
+            said.unlink()
     finally:
         os.kill(pid(running), signal.SIGCONT)
     assert ended(running, 20) == 143

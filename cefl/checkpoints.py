@@ -10,41 +10,20 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import os
 import pickle
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from cefl.disk import storing
+from cefl.disk import write_aside
 from cefl.errors import CheckpointError, StorageError
 
 NAME = re.compile(r"checkpoint-(\d{6})-([0-9a-f]{64})\.pt")
 ASIDE = ".checkpoint-*.tmp"
 LOG = logging.getLogger(__name__)
-
-
-def write_aside(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` so that a reader, or a crash, sees all of it or none.
-
-    Raises:
-        StorageError: If the disk does not take it; then the old content is still there.
-    """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with storing(path, len(content)):
-            with aside.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-    finally:
-        with suppress(OSError):  # Of a disk that has become read-only nothing can be removed.
-            aside.unlink(missing_ok=True)
 
 
 def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any]) -> Path:

@@ -1,16 +1,46 @@
-"""What is said where a disk does not take what is written to it: which file, how large, how much is free."""
+"""Files that are written whole or not at all; what is said where a disk does not take them, and its room."""
 
 from __future__ import annotations
 
 import errno
+import os
 import shutil
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cefl.errors import StorageError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write aside, sync and rename, so that a reader, or a crash, sees all of it or none.
+
+    Raises:
+        OSError: If the disk does not take it; then the old content is still there.
+    """
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")  # Several hosts may write at once.
+    try:
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        with suppress(OSError):  # Of a disk that has become read-only nothing can be removed.
+            aside.unlink(missing_ok=True)
+
+
+def write_aside(path: Path, content: bytes) -> None:
+    """The same.
+
+    Raises:
+        StorageError: If the disk does not take it, with what is free.
+    """
+    with storing(path, len(content)):
+        write_whole(path, content)
 
 
 @contextmanager

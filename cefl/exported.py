@@ -22,10 +22,10 @@ from torch import Tensor, nn
 
 from cefl import augment, plain_json
 from cefl.catalog import COSINE_HEAD, LOSSES, MODELS
-from cefl.checkpoints import write_aside
 from cefl.config import TrialConfig
 from cefl.data import open_dataset
 from cefl.data.scanning import printable
+from cefl.disk import write_aside
 from cefl.errors import ModelError
 from cefl.models import build_model
 from cefl.own import TIMM

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 
 from cefl.catalog import COSINE_HEAD, LOSSES, PRETRAINED
-from cefl.checkpoints import LOG, load_checkpoint, save_checkpoint, write_aside
+from cefl.checkpoints import LOG, load_checkpoint, save_checkpoint
 from cefl.config import TrialConfig
 from cefl.data import Dataset, TrialSplit, open_dataset, split, validation_rule
-from cefl.disk import storing
+from cefl.disk import storing, write_aside
 from cefl.errors import CheckpointError, DataError
 from cefl.losses import build_loss
 from cefl.metrics import confusion, per_class, shot_accuracy

@@ -15,16 +15,29 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes, urlsplit, urlunsplit
 
-from cefl import plain_json
 from sweeps.errors import InputError
+from sweeps.files import read_object
 
 LEDGER, STORAGE, TRACKING = "SWEEPS_LEDGER_URL", "SWEEPS_STORAGE", "MLFLOW_TRACKING_URI"
 REMEMBERED = "home.json"
+FORGOTTEN = (
+    "it alone says where this home has its ledger, storage and tracking server: correct it, or bring it back"
+    " from a backup; where all of them are in the home itself, delete it"
+)
 _URL = re.compile(r"(?i)[a-z][a-z0-9+.-]*://|[a-z][a-z0-9+.-]+:/|file:")
 _SECRET = re.compile(r"(?i)secret|passw|token|key|credential|signature|\bsig\b")
 _BUCKETS = ("s3", "gs", "gcs")
 _OPENED_BY_PYARROW = (*_BUCKETS, "hdfs", "viewfs", "abfs", "abfss")
 _LONGEST_NAME = 150
+
+
+def remembered_at(root: Path) -> dict[str, Any]:
+    """What a home remembers of itself, nothing where it was not made yet.
+
+    Raises:
+        DamagedFile: If that cannot be read.
+    """
+    return read_object(root / REMEMBERED, FORGOTTEN, values=(str, type(None)))
 
 
 def is_url(text: str) -> bool:
@@ -232,8 +245,7 @@ def _plain(address: str) -> str:
 
 def _keeps(folder: Path, address: str) -> bool:
     """Whether a folder is the home of a storage."""
-    with suppress(OSError, ValueError, InputError):
-        remembered = plain_json.read(folder / REMEMBERED)
-        if isinstance(remembered, dict) and isinstance(before := remembered.get("storage"), str):
-            return storage_form(str(folder), before) == address
+    before = remembered_at(folder).get("storage")
+    with suppress(InputError):
+        return before is not None and storage_form(str(folder), before) == address
     return False

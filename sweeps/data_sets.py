@@ -14,9 +14,10 @@ from cefl.data.building import LEFT_OUT
 from cefl.data.dataset import META
 from cefl.errors import DataError
 from sweeps.errors import InputError
-from sweeps.home import Home, read_json
+from sweeps.files import read_note
+from sweeps.home import Home
 from sweeps.preparing import PreparingBar
-from sweeps.state import CONDITIONS
+from sweeps.state import stored_conditions
 
 SHEETS = "sheets"
 
@@ -71,11 +72,15 @@ def caches(home: Home) -> list[Cached]:
 
 
 def users(home: Home) -> Mapping[str, list[str]]:
-    """Names of the sweeps that have cells on a data set, by its digest."""
+    """Names of the sweeps that have cells on a data set, by its digest.
+
+    Raises:
+        DamagedFile: If that cannot be known of a sweep.
+    """
     by_digest: dict[str, list[str]] = {}
     for name in home.sweeps():
-        cells = read_json(home.sweep(name) / CONDITIONS) or {}
-        digests = {cell["digest"] for cell in cells.values() if isinstance(cell, dict) and "digest" in cell}
+        cells = stored_conditions(home, name).values()
+        digests = {cell["digest"] for cell in cells if "digest" in cell}
         for digest in sorted(digests):
             by_digest.setdefault(digest, []).append(name)
     return by_digest
@@ -94,7 +99,7 @@ def facts(cached: Cached, used: Mapping[str, list[str]]) -> dict[str, Any]:
         "classes": len(dataset.classes) if dataset else None,
         "image_shape": list(dataset.image_shape) if dataset else None,
         "test_rule": dataset.test_rule if dataset else None,
-        "left_out": len(read_json(cached.folder / LEFT_OUT) or []),
+        "left_out": len(read_note(cached.folder / LEFT_OUT) or []),
         "notes": list(dataset.notes) if dataset else [],
         "bytes": sum(path.stat().st_size for path in cached.folder.rglob("*") if path.is_file()),
         "digest": dataset.digest if dataset else None,

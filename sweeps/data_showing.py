@@ -11,7 +11,8 @@ from cefl import data
 from cefl.data import Dataset, TrialSplit
 from cefl.data.sheet import draw_sheet
 from sweeps.data_sets import SHEETS, check_order
-from sweeps.home import Home, write_text
+from sweeps.files import write_text
+from sweeps.home import Home
 from trackers.data_page import DataPage, Distribution, render_data
 
 PAGE, SHEET = "data.html", "samples.png"

@@ -18,10 +18,18 @@ PACKAGES = ("torch", "torchvision", "ray", "optuna", "mlflow", "pandas", "plotly
 SCARCE_DISK_GB, SCARCE_MEMORY_GB = 2.0, 2.0
 
 
-def examine(home: Home, uri: str | None = None) -> list[dict[str, str]]:
-    """Findings as ``state`` (ok, note, problem), ``what``, ``found`` and ``next``."""
-    here = [python(), *packages(), *devices(), *machine(), *folder(home)]
-    return [*here, *ledger(home), *stores(home), *tracking(home, uri)]
+def examine(place: str | Path | None, uri: str | None = None) -> list[dict[str, str]]:
+    """Findings as ``state`` (ok, note, problem), ``what``, ``found`` and ``next``.
+
+    Args:
+        place: Of the home, as `Home.at` takes it; of one that cannot be opened the rest is examined.
+    """
+    here = [python(), *packages(), *devices(), *machine()]
+    try:
+        home = Home.at(place)
+    except SweepError as error:
+        return [*here, finding("home", "cannot be opened", "problem", str(error))]
+    return [*here, *folder(home), *ledger(home), *stores(home), *tracking(home, uri)]
 
 
 def finding(what: str, found: str, state: str = "ok", todo: str = "") -> dict[str, str]:
@@ -134,11 +142,13 @@ def stores(home: Home) -> list[dict[str, str]]:
 
     lines = []
     for name in home.sweeps():
-        state = read_state(home, name).state
-        if state == "interrupted":
-            lines.append(finding(f"sweep {name}", state, "note", f"go on: {going_on(home, name)}"))
-        else:
-            lines.append(finding(f"sweep {name}", state))
+        try:
+            state = read_state(home, name).state
+            todo = f"go on: {going_on(home, name)}" if state == "interrupted" else ""
+        except SweepError as error:
+            lines.append(finding(f"sweep {name}", "cannot be read", "problem", str(error)))
+            continue
+        lines.append(finding(f"sweep {name}", state, "note" if todo else "ok", todo))
         lines.append(records(home, name, state))
     lines = lines or [finding("sweeps", "none yet", "ok", "begin with: sweeps run quickstart")]
     return [*lines, *trials(home)]

@@ -21,7 +21,7 @@ from sweeps.own_parts import check_parts
 from sweeps.plan import Plan, build_plan
 from sweeps.protocol import with_confirmation
 from sweeps.spec import LoadedSpec
-from sweeps.state import check_comparable, extend, extended, read_state
+from sweeps.state import check_comparable, extend, extended, last_state, read_state
 from sweeps.tracking import check_tracking
 
 
@@ -75,6 +75,7 @@ def drive_here(
 def admitted(plan: Plan, home: Home, options: Options, first: bool) -> Plan:
     """A plan with what was asked for before, refused where it cannot go on; nothing is written."""
     check_owner(home, plan.name)
+    last_state(home, plan.name)  # What is damaged is told before anything is written.
     check_comparable(home, plan)
     plan = extended(home, plan) if options.asks is None else extend(home, plan, options.asks)
     plan = with_confirmation(home, plan)

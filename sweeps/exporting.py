@@ -12,8 +12,9 @@ from sweeps.best_spec import arm_of, best_spec
 from sweeps.cells import CONFIRM, Cell
 from sweeps.confirming import answers, test_predictions
 from sweeps.errors import EnvironmentProblem, InputError
+from sweeps.files import write_json, write_text
 from sweeps.history import read_result
-from sweeps.home import Home, write_json, write_text
+from sweeps.home import Home
 from sweeps.keeping import WEIGHTS, holding, kept
 from sweeps.model_card import Card, model_card
 from sweeps.plan import Plan

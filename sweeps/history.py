@@ -14,7 +14,7 @@ from typing import Any
 
 from cefl.config import TrialConfig
 from sweeps.errors import DamagedFile
-from sweeps.home import naming, read_json, write_json
+from sweeps.files import naming, read_json, write_json
 
 HISTORY, RESULT = "history.jsonl", "result.json"
 SPLIT_NAMES = {"validation": "val", "test": "test"}

@@ -10,21 +10,19 @@ locks/                              who drives what
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
-from cefl import plain_json
 from sweeps.addresses import (
     REMEMBERED,
     TRACKING,
@@ -32,18 +30,21 @@ from sweeps.addresses import (
     from_environment,
     is_url,
     ledger_address,
+    remembered_at,
     storage_address,
     storage_form,
     without_password,
     without_user,
 )
-from sweeps.errors import AlreadyRunning, EnvironmentProblem, InputError
+from sweeps.errors import AlreadyRunning, EnvironmentProblem
+from sweeps.files import read_json, read_note, write_json
 from sweeps.heartbeat import beating, is_beating, is_elsewhere, this_host
 
 VARIABLE = "SWEEPS_HOME"
 DEFAULT = "runs"
 LEAST_FREE = 16 * 2**20
 """Bytes below which nothing is begun: databases, histories and a report take some, whatever the models."""
+UNKNOWN_DRIVER = "see that no other host drives this sweep, and delete it"
 LOOKED_AT_SECONDS = 0.2  # Who only looks whether a lock is held holds it for a moment.
 
 
@@ -73,13 +74,14 @@ class Home:
         """The home at ``path``, or where SWEEPS_HOME says, or ``./runs``; of an address, this machine's part.
 
         Raises:
-            InputError: If the environment has another ledger or storage for it than it was made with.
+            InputError: If the environment has another ledger or storage for it than it was made with, or if
+                these cannot be read.
         """
         given = str(path or os.environ.get(VARIABLE) or DEFAULT)
         place = "--home" if path else VARIABLE
         address = storage_form(place, given) if is_url(given) else None
         root = Path(folder_for(address, given) if address else given).expanduser().resolve()
-        remembered = read_json(root / REMEMBERED) or {}
+        remembered = remembered_at(root)
         ledger = ledger_address(root, remembered)
         storage = storage_address(root, address, remembered, place)
         return cls(root, ledger, storage, from_environment(TRACKING) or remembered.get("tracking"))
@@ -96,7 +98,7 @@ class Home:
     @property
     def id(self) -> str:
         """What tells homes apart that share a database or a storage; given by `create`."""
-        return str((read_json(self.root / REMEMBERED) or {}).get("id", ""))
+        return str(remembered_at(self.root).get("id", ""))
 
     @property
     def mlflow_uri(self) -> str:
@@ -151,7 +153,7 @@ class Home:
     def _remember(self) -> None:
         """Note who this home is and where its ledger and storage are, without a password."""
         with FileLock(self.root / "locks" / "home.lock"):
-            before = read_json(self.root / REMEMBERED) or {}
+            before = remembered_at(self.root)
             addresses = {
                 "ledger": self.ledger and without_password(self.ledger),
                 "storage": self.storage,
@@ -190,7 +192,7 @@ class Home:
             lock.acquire(timeout=LOOKED_AT_SECONDS)
         except Timeout:
             raise AlreadyRunning(
-                f"sweep {name} is {described(read_json(holder))}; wait for it, or: sweeps stop {name}"
+                f"sweep {name} is {described(read_note(holder))}; wait for it, or: sweeps stop {name}"
             ) from None
         shared = self._shared_lock(f"sweep/{name}")
         if self.ledger is not None and shared is None:
@@ -207,7 +209,7 @@ class Home:
                 with beating(self.beat(name)):
                     yield
             finally:
-                if read_json(holder) == me:
+                if read_note(holder) == me:
                     holder.unlink(missing_ok=True)
         finally:
             if shared is not None:
@@ -219,8 +221,9 @@ class Home:
 
         Raises:
             AlreadyRunning: If one does.
+            DamagedFile: If that cannot be known.
         """
-        left = read_json(self.holder(name))
+        left = read_json(self.holder(name), UNKNOWN_DRIVER)
         if not is_elsewhere(left):
             return
         say(f"sweep {name} was left {described(left)}; listening whether that still goes on")
@@ -246,7 +249,7 @@ class Home:
         return locks_of(self.ledger).holder(f"sweep/{name}")
 
     def holder(self, name: str) -> Path:
-        """Where a driver says who it is."""
+        """Where a driver says who it is; whether there is one, its lock says."""
         return self.root / "locks" / f"{name}.json"
 
     def beat(self, name: str) -> Path:
@@ -256,7 +259,7 @@ class Home:
     def driver(self, name: str) -> dict[str, Any] | None:
         """Host, process and start of the living driver of a sweep, ``None`` where there is none."""
         for _ in range(20):  # It says who it is a moment after it has its lock.
-            driver = read_json(self.holder(name))
+            driver = read_note(self.holder(name))
             if not self.is_driven(name):
                 return driver if is_elsewhere(driver) and is_beating(self.beat(name)) else None
             if isinstance(driver, dict):
@@ -306,49 +309,3 @@ def described(holder: Any) -> str:
         return "being driven by another process"
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder["started"]))
     return f"being driven by process {holder['process']} on {holder['host']} since {since}"
-
-
-def read_json(path: Path) -> Any:
-    """Content of a JSON file, ``None`` where there is none or it is torn.
-
-    Raises:
-        InputError: If a key stands in it twice, or it is larger or deeper than what this program writes.
-    """
-    try:
-        return plain_json.read(path)
-    except plain_json.AmbiguousJson as error:
-        raise InputError(f"{path}: {error}; this program wrote it otherwise") from None
-    except (OSError, ValueError):
-        return None
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write aside and rename."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write aside, sync and rename, so that a reader sees all of it or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with naming(path):
-            with aside.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-    finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Have an error of writing say which file: that of a full disk does not."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is None:
-            error.filename = str(path)
-        raise

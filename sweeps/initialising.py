@@ -11,7 +11,8 @@ from cefl.data import Dataset
 from cefl.recipes import PRESETS, preset_for
 from sweeps.data_sets import prepare_source
 from sweeps.errors import InputError
-from sweeps.home import Home, write_text
+from sweeps.files import write_text
+from sweeps.home import Home
 from sweeps.spec import load_text
 
 SYNTHETIC_RATIO = 20

@@ -8,10 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from cefl.data.dataset import META
+from sweeps.files import write_bytes
 from sweeps.home import Home
 from sweeps.mirroring import Stored
 from sweeps.plan import Plan
-from sweeps.storing import Store, store_at, write_here
+from sweeps.storing import Store, store_at
 
 WEIGHTS, PREDICTIONS = "weights.safetensors", "predictions.npz"
 CHECKPOINTS = "checkpoint-"
@@ -52,7 +53,7 @@ def kept(home: Home, folder: Path, name: str) -> Path | None:
     if store is not None:
         content = store.read(f"{place_of(home, folder.name)}/{name}")
         if content is not None:
-            write_here(folder / name, content)
+            write_bytes(folder / name, content)
     return folder / name if (folder / name).exists() else None
 
 

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from sweeps.display_words import readable
+from sweeps.errors import DamagedFile
 from sweeps.history import read_result
 from sweeps.home import Home
 from sweeps.outlook import ATTRIBUTES, outlook
@@ -122,12 +123,15 @@ def sweep_list(home: Home) -> list[dict[str, Any]]:
     """Every sweep of a home with its state and counts."""
     rows = []
     for name in home.sweeps():
-        state = read_state(home, name)
+        try:
+            found = read_state(home, name)
+            state, updated = found.state, time.strftime("%Y-%m-%d %H:%M", time.localtime(found.updated))
+        except DamagedFile:  # `status` tells the file, and what to do.
+            state, updated = "damaged", None
         states = Counter(row.state for row in counted(read_ledger(home.optuna_url, name, COUNTED)))
-        updated = time.strftime("%Y-%m-%d %H:%M", time.localtime(state.updated))
         rows.append(
             {
-                "name": name, "state": state.state, "total": states.total(), "complete": states["complete"],
+                "name": name, "state": state, "total": states.total(), "complete": states["complete"],
                 "failed": states["failed"], "updated": updated,
             }
         )  # fmt: skip

@@ -9,11 +9,16 @@ from typing import Any
 
 from cefl.data import Folds, validation_rule
 from sweeps.cells import CONFIRM, Cell
-from sweeps.errors import InputError
-from sweeps.home import Home, read_json, write_json
+from sweeps.errors import DamagedFile, InputError
+from sweeps.files import read_json, write_json
+from sweeps.home import Home
 from sweeps.plan import Plan, PlannedTrial, study_name
 
 FILE = "confirmation.json"
+LOST = (
+    "which arms are confirmed stands nowhere else: bring it back from a backup, or delete it to begin the"
+    " confirmation anew"
+)
 FIRST_SEED = 1000
 """Seeds of confirmations begin here, beyond what people write into a specification."""
 
@@ -46,10 +51,10 @@ def read_confirming(home: Home, name: str) -> Confirming | None:
     """The confirmation of a sweep, ``None`` before it has begun.
 
     Raises:
-        InputError: If its file is not what was written.
+        DamagedFile: If its file is not what was written.
     """
     path = home.sweep(name) / FILE
-    values = read_json(path)
+    values = read_json(path, LOST)
     if values is None and not path.exists():
         return None
     try:
@@ -59,10 +64,7 @@ def read_confirming(home: Home, name: str) -> Confirming | None:
         }
         return Confirming(tuple(values["seeds"]), cells)
     except (AttributeError, KeyError, TypeError):
-        raise InputError(
-            f"{path}: is damaged, and which arms are confirmed stands nowhere else; restore it, or delete it"
-            " to begin the confirmation anew"
-        ) from None
+        raise DamagedFile(f"{path}: is damaged (it is not what was written there); {LOST}") from None
 
 
 def write_confirming(home: Home, name: str, confirming: Confirming) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.errors import InputError
+from sweeps.files import read_json
 from sweeps.history import Row, folder_fault, found_in, read_result
-from sweeps.home import Home, read_json
+from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.plan import Plan
 from sweeps.results import read_results
@@ -96,7 +97,7 @@ def read_expected(path: Path) -> list[dict[str, Any]]:
     Raises:
         InputError: If it is not what was written: it came with the export, from whomever.
     """
-    told = read_json(path)
+    told = read_json(path, "export again, or delete it")
     if told is None or (isinstance(told, dict) and told.get("format") != 1):
         return []
     trials = told.get("trials") if isinstance(told, dict) else None

@@ -14,8 +14,9 @@ from sweeps.cells import Cell
 from sweeps.confirming import answered, confirmed, under_way
 from sweeps.display_words import readable
 from sweeps.doctor import versions
+from sweeps.files import write_text
 from sweeps.history import read_result
-from sweeps.home import Home, write_text
+from sweeps.home import Home
 from sweeps.importance import importances
 from sweeps.loss_curves import loss_curves
 from sweeps.plan import Plan

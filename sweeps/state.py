@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cefl.config import PLACES
-from sweeps.errors import InputError
-from sweeps.home import Home, read_json, write_json, write_text
+from sweeps.errors import DamagedFile, InputError
+from sweeps.files import RESTORE, read_json, read_object, write_json, write_text
+from sweeps.home import Home
 from sweeps.plan import Plan, build_plan
 from sweeps.protocol import with_confirmation
 from sweeps.results import asks_so_far
@@ -18,8 +20,14 @@ from sweeps.snapshot import read_ledger
 from sweeps.spec import LoadedSpec, load_text
 from trackers.escaping import legible_json
 
-CONDITIONS = "conditions.json"
-ASKS = "asks.json"
+STATE, SPEC, CONDITIONS, ASKS = "state.json", "spec.yaml", "conditions.json", "asks.json"
+TODO = {
+    STATE: f"{RESTORE}, or delete it: `sweeps run SPEC` then goes on, and counts the hours of a budget anew",
+    SPEC: f"{RESTORE}; `sweeps run SPEC` writes it, too",
+    CONDITIONS: f"with it a specification is compared: {RESTORE}, or, if that has not changed, delete it",
+    ASKS: f"{RESTORE}, or delete it: studies are then asked as often as the specification says",
+}
+"""What is to be done where one of them is damaged."""
 BEAT_SECONDS = 30.0
 STATES = ("running", "interrupted", "budget", "done", "failed")
 
@@ -42,6 +50,16 @@ class SweepState:
     seconds: float = 0.0
     reason: str | None = None
 
+    def is_sound(self) -> bool:
+        """Whether it holds what a driver writes."""
+        texts, numbers = (self.file, self.base), (self.started, self.updated, self.seconds)
+        return (
+            self.state in STATES
+            and all(isinstance(each, str) for each in texts)
+            and all(isinstance(each, int | float) for each in numbers)
+            and isinstance(self.reason, str | None)
+        )
+
 
 class Clock:
     """Writes the state of a sweep while it runs: a driver that is killed loses little of its time."""
@@ -49,12 +67,13 @@ class Clock:
     def __init__(self, home: Home, name: str, loaded: LoadedSpec) -> None:
         self.home, self.name, self.loaded = home, name, loaded
         self.written = time.monotonic()
-        write_state(home, name, "running", loaded)
+        self.last = write_state(home, name, "running", loaded, last_state(home, name))
 
     def write(self, state: str, reason: str | None = None) -> None:
         """The state, and the time since it was written last."""
         now = time.monotonic()
-        write_state(self.home, self.name, state, self.loaded, now - self.written, reason)
+        passed = now - self.written
+        self.last = write_state(self.home, self.name, state, self.loaded, self.last, passed, reason)
         self.written = now
 
     def started(self, live: object) -> None:
@@ -71,8 +90,8 @@ class Clock:
 
 def write_spec(home: Home, plan: Plan, loaded: LoadedSpec) -> None:
     """Keep the specification that a sweep runs by, and what makes the trials of a cell comparable."""
-    write_text(home.sweep(plan.name) / "spec.yaml", loaded.shareable)
-    before = read_json(home.sweep(plan.name) / CONDITIONS) or {}
+    write_text(home.sweep(plan.name) / SPEC, loaded.shareable)
+    before = stored_conditions(home, plan.name)
     write_json(home.sweep(plan.name) / CONDITIONS, {**before, **conditions(plan)})
 
 
@@ -88,13 +107,22 @@ def conditions(plan: Plan) -> dict[str, Any]:
     return {"select": plan.spec.select.model_dump(), **shared}
 
 
+def stored_conditions(home: Home, name: str) -> dict[str, dict[str, Any]]:
+    """What `write_spec` has kept, nothing before it has.
+
+    Raises:
+        DamagedFile: If it cannot be read.
+    """
+    return read_object(home.sweep(name) / CONDITIONS, TODO[CONDITIONS], values=dict)
+
+
 def check_comparable(home: Home, plan: Plan) -> None:
     """Refuse a changed specification whose trials could not be compared with those that are there.
 
     Raises:
         InputError: With every difference, and the way out.
     """
-    before = read_json(home.sweep(plan.name) / CONDITIONS) or {}
+    before = stored_conditions(home, plan.name)
     differences = [
         f"{part}: {changed(name, old.get(name), value)}"
         for part, values in conditions(plan).items()
@@ -120,46 +148,68 @@ def read_state(home: Home, name: str) -> SweepState:
     """The state of a sweep; one that says running without a living driver was interrupted.
 
     Raises:
-        InputError: If there is no such sweep.
+        InputError: If there is no such sweep; `DamagedFile` if its state cannot be read.
     """
-    values = read_json(home.sweep(name) / "state.json")
-    if values is None:
+    state = last_state(home, name)
+    if state is None:
         known = ", ".join(home.sweeps()) or "none yet"
         raise InputError(
             f"{name}: no such sweep in {home.root}; there are: {known}; `sweeps run SPEC` starts one"
         )
-    try:
-        state = SweepState(**values)
-    except TypeError:
-        raise InputError(f"{home.sweep(name) / 'state.json'}: is not what was written there") from None
     if state.state == "running" and not home.is_driven(name):
-        return SweepState(**{**values, "state": "interrupted"})
+        return replace(state, state="interrupted")
     return state
 
 
+def last_state(home: Home, name: str) -> SweepState | None:
+    """The state of a sweep as it was written last, ``None`` where none was.
+
+    Raises:
+        DamagedFile: If it cannot be read.
+    """
+    path = home.sweep(name) / STATE
+    nothing: dict[str, Any] = {}
+    values = read_json(path, TODO[STATE], nothing)
+    if values is nothing:
+        return None
+    with suppress(TypeError):
+        state = SweepState(**values)
+        if state.is_sound():
+            return state
+    raise DamagedFile(f"{path}: is damaged (it is not what was written there); {TODO[STATE]}")
+
+
 def write_state(
-    home: Home, name: str, state: str, loaded: LoadedSpec, seconds: float = 0.0, reason: str | None = None
-) -> None:
+    home: Home, name: str, state: str, loaded: LoadedSpec, before: SweepState | None = None,
+    seconds: float = 0.0, reason: str | None = None,
+) -> SweepState:  # fmt: skip
     """Write the state of a sweep; ``seconds`` are added to what its drivers ran before."""
-    path = home.sweep(name) / "state.json"
-    before = read_json(path) or {}
     now = time.time()
     value = SweepState(
         state,
         loaded.file,
         str(loaded.base),
-        before.get("started", now),
+        before.started if before else now,
         now,
-        before.get("seconds", 0.0) + seconds,
+        (before.seconds if before else 0.0) + seconds,
         reason,
     )
-    write_json(path, asdict(value))
+    write_json(home.sweep(name) / STATE, asdict(value))
+    return value
 
 
 def stored_spec(home: Home, name: str) -> LoadedSpec:
-    """The specification that a sweep last ran by."""
-    state = read_state(home, name)
-    text = (home.sweep(name) / "spec.yaml").read_text(encoding="utf-8")
+    """The specification that a sweep last ran by.
+
+    Raises:
+        InputError: If there is no such sweep; `DamagedFile` if it cannot be read.
+    """
+    state, path = read_state(home, name), home.sweep(name) / SPEC
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, UnicodeDecodeError) as error:
+        gone = isinstance(error, FileNotFoundError)
+        raise DamagedFile(f"{path}: is {'gone' if gone else 'damaged'}; {TODO[SPEC]}") from None
     return load_text(text, state.file, Path(state.base))
 
 
@@ -171,7 +221,7 @@ def stored_plan(home: Home, name: str) -> Plan:
 
 def extended(home: Home, plan: Plan) -> Plan:
     """The plan with the asks that were added to its studies by `extend`."""
-    added = read_json(home.sweep(plan.name) / ASKS) or {}
+    added = read_object(home.sweep(plan.name) / ASKS, TODO[ASKS], values=int)
     searches = (
         replace(search, asks=max(search.asks, added.get(search.study, 0))) for search in plan.searches
     )
@@ -190,7 +240,7 @@ def extend(home: Home, plan: Plan, more: int) -> Plan:
         )
     asked = asks_so_far(read_ledger(home.optuna_url, plan.name))
     totals = {search.study: asked[search.study] + more for search in plan.searches}
-    before = read_json(home.sweep(plan.name) / ASKS) or {}
+    before = read_object(home.sweep(plan.name) / ASKS, TODO[ASKS], values=int)
     write_json(home.sweep(plan.name) / ASKS, {**before, **totals})
     return extended(home, plan)
 

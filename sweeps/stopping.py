@@ -12,8 +12,9 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from sweeps.errors import INTERRUPTED, TERMINATED, AlreadyRunning
+from sweeps.files import read_note, write_json
 from sweeps.heartbeat import is_elsewhere
-from sweeps.home import Home, described, read_json, write_json
+from sweeps.home import Home, described
 from sweeps.state import read_state
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def stop_all(home: Home, patience: float, say: Callable[[str], None]) -> list[st
     """
     asked = {}
     for holder in sorted((home.root / "locks").glob("*.json")):
-        name, driver = holder.stem, read_json(holder)
+        name, driver = holder.stem, read_note(holder)
         if isinstance(driver, dict) and not is_elsewhere(driver) and home.is_locked(name):
             asked[name] = driver
             write_json(home.sweep(name) / REQUEST, driver)
@@ -87,7 +88,7 @@ def stop_all(home: Home, patience: float, say: Callable[[str], None]) -> list[st
     left, deadline = set(asked), time.monotonic() + patience
     while left and time.monotonic() < deadline:
         time.sleep(0.1)
-        left = {name for name in left if read_json(home.holder(name)) == asked[name] and home.is_locked(name)}
+        left = {name for name in left if read_note(home.holder(name)) == asked[name] and home.is_locked(name)}
     for name in asked.keys() - left:
         (home.sweep(name) / REQUEST).unlink(missing_ok=True)
     if left:
@@ -97,10 +98,10 @@ def stop_all(home: Home, patience: float, say: Callable[[str], None]) -> list[st
 
 
 def is_requested(home: Home, name: str) -> bool:
-    """Whether this driver was asked to stop, or another one has taken its sweep over."""
-    holder = read_json(home.holder(name))
+    """Whether this driver was asked to stop, or another one has taken its sweep over; else it goes on."""
+    holder = read_note(home.holder(name))
     taken_over = is_elsewhere(holder)  # It was not heard of for a while: it slept, say.
-    return taken_over or (holder is not None and holder == read_json(home.sweep(name) / REQUEST))
+    return taken_over or (holder is not None and holder == read_note(home.sweep(name) / REQUEST))
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 from cefl.disk import storing
 from cefl.errors import StorageError
 from sweeps.addresses import folder_of, storage_form
+from sweeps.files import write_bytes
 from trackers.connection import reason
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Store:
 
         def put() -> bool:
             if self._local:
-                write_here(Path(self._path(name)), content)
+                write_bytes(Path(self._path(name)), content)
             else:
                 with self._system.open_output_stream(self._path(name)) as stream:
                     stream.write(content)
@@ -237,17 +237,3 @@ def amazon(bucket: str, query: dict[str, list[str]]) -> Any:
         endpoint_override=host or None, scheme=query.get("scheme", [scheme or "https"])[0],
         region=region or "us-east-1", connect_timeout=10, request_timeout=60, background_writes=False,
     )  # fmt: skip
-
-
-def write_here(path: Path, content: bytes) -> None:
-    """Write aside, sync and rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)

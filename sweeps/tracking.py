@@ -19,8 +19,9 @@ from sweeps.cells import Cell
 from sweeps.database_locks import locks_of
 from sweeps.entries import Entry, entry_of
 from sweeps.errors import EnvironmentProblem, InputError
+from sweeps.files import naming, write_json
 from sweeps.history import HISTORY, SPLIT_NAMES, History, folder_fault, read_result
-from sweeps.home import Home, naming, write_json
+from sweeps.home import Home
 from sweeps.keeping import WEIGHTS, kept
 from sweeps.ledger import Ledger
 from sweeps.live import DIVERGED, Live, config_of

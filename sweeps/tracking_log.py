@@ -8,13 +8,17 @@ from typing import Any
 
 
 def read_tracking(folder: Path) -> dict[str, dict[str, Any]]:
-    """The last line about every run of a sweep, by its ref; torn lines are passed over."""
+    """The last line about every run of a sweep, by its ref.
+
+    Torn or damaged lines are passed over: what MLflow holds is compared anew where nothing is known of it.
+    """
     known: dict[str, dict[str, Any]] = {}
     path = folder / "tracking.jsonl"
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
             value = json.loads(line)
         except ValueError:
             continue
-        known[value["ref"]] = value
+        if isinstance(value, dict) and isinstance(value.get("ref"), str):
+            known[value["ref"]] = value
     return known

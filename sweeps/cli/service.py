@@ -35,7 +35,7 @@ def doctor(
     """Check installation, devices, home and tracking, and say what to do."""
     from sweeps.doctor import examine
 
-    findings = examine(home_at(home), uri)
+    findings = examine(home, uri)
     if json:
         print_json(findings)
     else:

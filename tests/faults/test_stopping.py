@@ -17,8 +17,9 @@ from faulty import fault, write_spec
 from forked import ended, run_inline, start, until
 from inspecting import assert_whole, histories
 
+from sweeps.files import write_json
 from sweeps.heartbeat import this_host
-from sweeps.home import Home, write_json
+from sweeps.home import Home
 from sweeps.snapshot import read_ledger
 from sweeps.state import read_state
 

@@ -18,7 +18,8 @@ from forked import context, ended, run_inline, start, until
 from inspecting import assert_whole, ledger
 from repeating import repeating
 
-from sweeps.home import Home, read_json, write_json
+from sweeps.files import read_json, write_json
+from sweeps.home import Home
 
 ELSEWHERE = {"host": "far", "boot": "0" * 8, "process": os.getpid(), "started": 4e9}
 """A driver on another host, whose process has the number of a living one here, and whose clock is wrong."""

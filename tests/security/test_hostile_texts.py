@@ -17,8 +17,9 @@ from cefl import plain_json
 from cefl.data.annotation import read_annotation
 from cefl.data.dataset import read_meta
 from cefl.errors import DataError, ModelError
-from sweeps.errors import InputError, SpecError
-from sweeps.home import Home, read_json
+from sweeps.errors import EnvironmentProblem, InputError, SpecError
+from sweeps.files import read_json
+from sweeps.home import Home
 from sweeps.protocol import FILE, read_confirming
 from sweeps.repeating import EXPECTED, read_expected
 from sweeps.spec import load_spec
@@ -108,7 +109,8 @@ def test_json_of_no_ordinary_size_or_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(path)
     with pytest.raises(OSError, match="no ordinary file"):
         plain_json.read(path)
-    assert read_json(path) is None
+    with pytest.raises(EnvironmentProblem, match="no ordinary file"):
+        read_json(path)
 
 
 NO_ARMS = {"cells": {"c": {"arms": [1]}}, "seeds": []}

@@ -10,6 +10,7 @@ from pathlib import Path
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError
 
+from sweeps.collecting import sparing
 from sweeps.conductor import Conductor
 from sweeps.confirming import Asked, begin, kept_weights, note_looks
 from sweeps.database_locks import unavailable
@@ -155,7 +156,7 @@ def execute(
         display.note(opening(options))
     executor = joined or make_executor(loaded, options)
     try:
-        with stopping_in_order(conductor, executor, display.note, requested) as received:
+        with sparing(), stopping_in_order(conductor, executor, display.note, requested) as received:
             with display.running(conductor, executor.slots):
                 executor.run(conductor)
                 go_on_to_confirm(conductor, options, display)

@@ -126,7 +126,7 @@ class Tracking:
         """A trial runs, or goes on: its run is open, with the rows that there are."""
         ref = live.entry.run_ref
         if self.known.get(ref, {}).get("complete"):  # Noted at once, for whoever comes after a crash.
-            self._note({**self.known[ref], "complete": False})
+            self._note([{**self.known[ref], "complete": False}])
         self.writer.open(self._run(live, "running").mending(mend))
         for row in live.history.rows:
             self.writer.log(ref, row)
@@ -231,16 +231,20 @@ class Tracking:
 
     def _remember(self) -> None:
         """Note what the writer has learnt: run ids in the ledger, all of it in ``tracking.jsonl``."""
-        for told in self.writer.drain():
-            value = {"ref": told.ref, "run_id": told.run_id, "complete": told.complete}
-            if self.known.get(told.ref) != value:
-                self._note(value)
+        told: list[dict[str, Any]] = [
+            {"ref": each.ref, "run_id": each.run_id, "complete": each.complete}
+            for each in self.writer.drain()
+        ]
+        self._note([value for value in told if self.known.get(value["ref"]) != value])
 
-    def _note(self, value: dict[str, Any]) -> None:
+    def _note(self, values: list[dict[str, Any]]) -> None:
+        """All at once: after an outage there are many, and on a shared disk every opening of a file waits."""
+        if not values:
+            return
         path = self.home.sweep(self.plan.name) / "tracking.jsonl"
         with naming(path), path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(value) + "\n")
-        self.known[value["ref"]] = value
+            file.writelines(json.dumps(value) + "\n" for value in values)
+        self.known |= {value["ref"]: value for value in values}
 
 
 def check_tracking(plan: Plan, home: Home) -> None:

@@ -1,12 +1,14 @@
 """The augmentation of large images against kornia and torchvision: a batch of 64 photographs, 256 to 224 px.
 
-    uv run --with kornia python tests/bench/augment.py
+    uv run --with kornia python tests/bench/augment.py [--device cuda]
 
 kornia is no dependency of the project: with plain `uv run` its figures are left out. All three draw anew for
 every image, but kornia draws one order of the colour changes for a batch and does not antialias. torchvision
 works image by image, as in a worker of a data loader. One thread each, in turn, so that a busy machine slows
-all alike. Ratios are of repetitions side by side; above 1, ours is faster. On one core of a busy EPYC, n = 3:
-2.2 to 3.4 times kornia 0.9.0, so ours was kept; 0.9 to 2.2 times torchvision 0.29.
+all alike. On a GPU ours and kornia work there, on images that are there already; torchvision's batches go
+there when they are done; the clock waits for the device. Ratios are of repetitions side by side; above 1,
+ours is faster. On one core of a busy EPYC, n = 3: 2.2 to 3.4 times kornia 0.9.0, so ours was kept; 0.9 to 2.2
+times torchvision 0.29.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from bench_training import device_of
 from measuring import Bench
 from sklearn.datasets import load_sample_images
 from torch import Tensor
@@ -25,6 +28,7 @@ from torchvision.transforms.functional import to_pil_image
 from cefl.colour import HUE, JITTER
 from cefl.imagenet import RATIO, ROTATION_DEGREES, SCALE, imagenet, imagenet_draws
 
+OURS = "cefl.imagenet"
 COLOURS = (JITTER, JITTER, JITTER, HUE)
 
 
@@ -53,6 +57,12 @@ def torchvision_transforms(size: int) -> v2.Compose:
     )
 
 
+def synchronise(device: str) -> None:
+    """Wait until a GPU has done what it was told."""
+    if device != "cpu":
+        torch.cuda.synchronize(device)
+
+
 def kornia_batches(images: Tensor, size: int) -> Callable[[], Tensor] | None:
     """The same augmentation by kornia, where it is installed."""
     try:
@@ -68,40 +78,49 @@ def kornia_batches(images: Tensor, size: int) -> Callable[[], Tensor] | None:
     return lambda: transform(images.permute(0, 3, 1, 2).float() / 255)
 
 
+def ways_of(images: Tensor, size: int, device: str) -> dict[str, Callable[[], object] | None]:
+    """What each does with a batch of uint8 ``(N, H, W, 3)``; ``None`` for what is not installed."""
+    generator, single, batch = torch.Generator().manual_seed(0), torchvision_transforms(size), len(images)
+    planes = images.permute(0, 3, 1, 2).contiguous()
+    pictures = [to_pil_image(each.numpy()) for each in images]
+    there = images.to(device)
+    return {
+        OURS: lambda: imagenet(there.permute(0, 3, 1, 2), imagenet_draws(batch, generator), size),
+        "kornia": kornia_batches(there, size),
+        "torchvision, tensors": lambda: torch.stack([single(each) for each in planes]).to(device),
+        "torchvision, Pillow": lambda: torch.stack([single(each) for each in pictures]).to(device),
+    }
+
+
 def main() -> None:
     """Measure and print."""
-    options = {"batch": 64, "source": 256, "size": 224, "threads": 1}
+    options = {"batch": 64, "source": 256, "size": 224, "threads": 1, "device": "cpu"}
     bench = Bench("augment", __doc__, repetitions=7, options=options)
     batch, source, size = (
         (4, 64, 56) if bench.quick else [vars(bench.options)[name] for name in list(options)[:3]]
     )
+    device = device_of(bench.options.device)
     torch.set_num_threads(bench.options.threads)
-    images, generator = photographs(batch, source), torch.Generator().manual_seed(0)
-    single = torchvision_transforms(size)
-    planes, pictures = (
-        images.permute(0, 3, 1, 2).contiguous(),
-        [to_pil_image(each.numpy()) for each in images],
-    )
-    ways: dict[str, Callable[[], object] | None] = {
-        "cefl.imagenet": lambda: imagenet(images.permute(0, 3, 1, 2), imagenet_draws(batch, generator), size),
-        "kornia": kornia_batches(images, size),
-        "torchvision, tensors": lambda: torch.stack([single(each) for each in planes]),
-        "torchvision, Pillow": lambda: torch.stack([single(each) for each in pictures]),
-    }
-    there = {title: way for title, way in ways.items() if way is not None}
-    for absent in ways.keys() - there.keys():
-        bench.note(f"  {absent} is not installed: uv run --with {absent} python tests/bench/augment.py")
+    bench.conditions |= {"device": device}
+    there = {}
+    for title, way in ways_of(photographs(batch, source), size, device).items():
+        if way is None:
+            bench.note(f"  {title} is not installed: uv run --with {title} python tests/bench/augment.py")
+        else:
+            there[title] = way
     seconds: dict[str, list[float]] = {title: [] for title in there}
     for repetition in range(bench.repetitions + 1):
         for title, way in there.items():
+            synchronise(device)
             begin = time.perf_counter()
             way()
+            synchronise(device)
             if repetition:  # The first one warms up.
                 seconds[title].append(time.perf_counter() - begin)
-    conditions = f"batch {batch}, {source} to {size} px, {bench.options.threads} thread(s)"
+    conditions = f"batch {batch}, {source} to {size} px, {bench.options.threads} thread(s), {device}"
     for title, values in seconds.items():
         bench.add(f"{title}, images/s", [batch / value for value in values], "/s", note=conditions)
-    own = seconds.pop("cefl.imagenet")
+    own = seconds.pop(OURS)
     for title, values in seconds.items():
         ratios = [theirs / ours for ours, theirs in zip(own, values, strict=True)]
         bench.add(f"faster than {title}", ratios, "x")

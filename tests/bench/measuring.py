@@ -153,6 +153,24 @@ def timed(call: Callable[[], object], repetitions: int) -> list[float]:
     return seconds
 
 
+class Timed:
+    """Stands for an object and notes in ``seconds`` how long each call of its methods takes."""
+
+    def __init__(self, watched: Any) -> None:
+        self.watched = watched
+        self.seconds: list[float] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            begin = time.perf_counter()
+            try:
+                return getattr(self.watched, name)(*arguments, **named)
+            finally:
+                self.seconds.append(time.perf_counter() - begin)
+
+        return call
+
+
 def run(
     *command: object, timeout: float = 600, code: int = 0, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:

@@ -25,9 +25,18 @@ ALPHA_WIDTH = 0.5
 """Width over ``log(alpha)``, which scales the step of the training: factors of 1.65 are one width apart."""
 
 SPACING = 1.0
-"""Nominated arms of one loss lie at least so many widths apart."""
+"""Nominated arms of one curve lie at least so many widths apart."""
+
+ALONG: Mapping[str, tuple[str, ...]] = {
+    "focal": ("gamma", "alpha"),
+    "cefl": ("gamma",),
+    "cefl2": ("gamma",),
+}
+"""Losses that begin at cross-entropy (gamma 0, alpha 1), and along what; others go along gamma alone."""
 
 Array = NDArray[np.float64]
+Curve = tuple[str, tuple[tuple[str, float], ...]]
+"""A loss, and those of its parameters that do not vary along the curve, such as the ``beta`` of cb_focal."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +56,10 @@ class Nominee:
 def nominate(arms: Iterable[ArmSummary], most: int = 3) -> list[Nominee]:
     """The most promising arms of one cell, the highest first, and then cross-entropy, always.
 
-    An arm needs a complete trial. Cross-entropy is the curve of every loss at gamma 0 (of focal at alpha 1),
-    so it supports the curves there, and an arm of gamma 0 is not nominated beside it. An arm without gamma
-    has no neighbours, and is judged by its own mean.
+    An arm needs a complete trial. Cross-entropy is the curve of the losses in `ALONG` at gamma 0 (of focal at
+    alpha 1), so it supports them there, and their arms of gamma 0 are not nominated beside it. Of any other
+    loss with a gamma every choice of its other parameters is a curve by itself. An arm without gamma, or with
+    one below 0, which a loss of one's own may have, has no neighbours and is judged by its own mean.
 
     Args:
         arms: The leaderboard of one cell.
@@ -67,21 +77,23 @@ def nominate(arms: Iterable[ArmSummary], most: int = 3) -> list[Nominee]:
     means = dict(zip(map(arm_key, arms), seedless_means(arms), strict=True))
     baseline = baseline_of(arms)
     found: list[_Candidate] = []
-    for loss in sorted({arm.loss for arm in arms} - {BASELINE}):
-        mine = [arm for arm in arms if arm.loss == loss]
-        found += [_Candidate(arm, means[arm_key(arm)], None) for arm in mine if "gamma" not in arm.params]
-        curve = [arm for arm in mine if "gamma" in arm.params]
-        if not curve:
-            continue
-        support = curve if baseline is None else [*curve, baseline]
-        places = np.array([place(arm.params) for arm in support])
+    curves: dict[Curve, list[ArmSummary]] = {}
+    for arm in arms:
+        if (on := curve_of(arm.loss, arm.params)) is not None:
+            curves.setdefault(on, []).append(arm)
+        elif arm.loss != BASELINE:
+            found.append(_Candidate(arm, means[arm_key(arm)]))
+    for on, curve in curves.items():
+        loss = on[0]
+        support = curve if baseline is None or loss not in ALONG else [*curve, baseline]
+        places = np.array([place(loss, arm.params) for arm in support])
         heights = smoothed(
             places, [means[arm_key(arm)] for arm in support], [arm.n for arm in support], places
         )
         found += [
-            _Candidate(arm, float(height), at)
+            _Candidate(arm, float(height), on, at)
             for arm, height, at in zip(curve, heights[: len(curve)], places[: len(curve)], strict=True)
-            if not is_baseline(arm.params)
+            if not is_baseline(loss, arm.params)
         ]
     found.sort(key=lambda each: (-round(each.height, 12), arm_key(each.arm)))
     chosen: list[_Candidate] = []
@@ -99,10 +111,11 @@ def nominate(arms: Iterable[ArmSummary], most: int = 3) -> list[Nominee]:
 class _Candidate:
     arm: ArmSummary
     height: float
-    place: Array | None
+    curve: Curve | None = None
+    place: Array | None = None
 
     def is_apart_from(self, other: _Candidate) -> bool:
-        if self.arm.loss != other.arm.loss or self.place is None or other.place is None:
+        if self.curve != other.curve or self.place is None or other.place is None:
             return True
         return float(np.linalg.norm(self.place - other.place)) >= SPACING
 
@@ -128,16 +141,27 @@ def smoothed(places: Array, scores: Sequence[float], weights: Sequence[float], a
     return heights
 
 
-def place(params: Mapping[str, float]) -> Array:
-    """Where parameters lie, ``(2,)``: ``log(1 + gamma)`` and ``log(alpha)`` in widths of the kernel."""
-    return np.array(
-        [np.log1p(params.get("gamma", 0.0)) / WIDTH, np.log(params.get("alpha", 1.0)) / ALPHA_WIDTH]
-    )
+def curve_of(loss: str, params: Mapping[str, float]) -> Curve | None:
+    """The curve that an arm lies on, ``None`` where it has no neighbours."""
+    if params.get("gamma", -1.0) < 0:
+        return None
+    return loss, tuple(sorted((name, value) for name, value in params.items() if name not in along(loss)))
 
 
-def is_baseline(params: Mapping[str, float]) -> bool:
+def along(loss: str) -> tuple[str, ...]:
+    """The parameters that vary along a curve of a loss."""
+    return ALONG.get(loss, ("gamma",))
+
+
+def place(loss: str, params: Mapping[str, float]) -> Array:
+    """Where an arm lies on its curve, ``(2,)``: ``log(1 + gamma)``, ``log(alpha)``, in widths."""
+    alpha = params.get("alpha", 1.0) if "alpha" in along(loss) else 1.0
+    return np.array([np.log1p(params.get("gamma", 0.0)) / WIDTH, np.log(alpha) / ALPHA_WIDTH])
+
+
+def is_baseline(loss: str, params: Mapping[str, float]) -> bool:
     """Whether a loss with these parameters is cross-entropy itself."""
-    return params.get("gamma", 0.0) == 0 and params.get("alpha", 1.0) == 1
+    return loss in ALONG and params.get("gamma", 0.0) == 0 and params.get("alpha", 1.0) == 1
 
 
 def seedless_means(arms: Sequence[ArmSummary]) -> list[float]:

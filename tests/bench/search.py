@@ -211,8 +211,8 @@ def test_score(trial: TrialResult) -> float:
 
 def regret(gamma: float, gammas: Sequence[float], scores: Array) -> float:
     """What the smoothed curve of scores loses at a gamma against its highest point."""
-    places = np.array([place({"gamma": each}) for each in gammas])
-    at = np.array([place({"gamma": each}) for each in (gamma, *gammas)])
+    places = np.array([place("cefl", {"gamma": each}) for each in gammas])
+    at = np.array([place("cefl", {"gamma": each}) for each in (gamma, *gammas)])
     heights = smoothed(places, scores.tolist(), [1.0] * len(gammas), at)
     return float(heights[1:].max() - heights[0])
 

@@ -31,7 +31,7 @@ def test_a_lucky_trial_between_poor_neighbours_gives_way_to_a_plateau() -> None:
 
 
 def test_the_curve_is_the_kernel_mean_computed_by_hand() -> None:
-    places = np.array([place({"gamma": 1.0}), place({"gamma": 2.0})])
+    places = np.array([place("cefl", {"gamma": 1.0}), place("cefl", {"gamma": 2.0})])
     nearness = np.exp(-((np.log(3) - np.log(2)) ** 2) / (2 * WIDTH**2))
     expected = (0.5 + 3 * nearness * 0.6) / (1 + 3 * nearness)
     assert smoothed(places, [0.5, 0.6], [1, 3], places[:1]) == pytest.approx([expected])
@@ -55,6 +55,38 @@ def test_cross_entropy_supports_the_curve_near_gamma_zero() -> None:
     assert alone == pytest.approx(0.60)
     assert beside is not None
     assert 0.49 < beside < 0.53
+
+
+def test_a_loss_that_gamma_zero_does_not_make_cross_entropy_is_judged_without_it() -> None:
+    """Class-balanced focal loss of gamma 0 is class-balanced cross-entropy; a loss of one's own, whatever."""
+    baseline, cefl = trial(score=0.60), tried(0.70, 1.0)
+    for other in (tried(0.80, 0.0, loss="cb_focal", beta=0.9999), tried(0.80, 0.0, loss="mine:cold")):
+        named = nominate(board(baseline, other, cefl))
+        assert [each.arm for each in named] == [
+            other.arm, "cefl(gamma=1)", "cross_entropy",
+        ]  # fmt: skip
+        assert named[0].score == pytest.approx(0.80), "cross-entropy is no evidence about it"
+
+
+def test_arms_of_one_gamma_that_differ_in_another_parameter_do_not_share_a_place() -> None:
+    good, poor = (tried(score, 2.0, loss="cb_focal", beta=b) for score, b in ((0.8, 0.9999), (0.5, 0.9)))
+    found = nominate(board(good, poor, trial(score=0.6)))
+    assert [(each.arm, each.score) for each in found] == [
+        (good.arm, pytest.approx(0.8)), (poor.arm, pytest.approx(0.5)), ("cross_entropy", 0.6),
+    ]  # fmt: skip
+    near = tried(0.7, 2.1, loss="cb_focal", beta=0.9999)
+    spaced = labels(good, poor, near, most=3)
+    assert spaced == [good.arm, poor.arm, "cross_entropy"], "on one curve neighbours are evidence, and spaced"
+
+
+def test_any_number_that_a_loss_of_ones_own_takes_can_be_judged() -> None:
+    own = [
+        tried(0.5, -2.0, loss="mine:cold"),
+        tried(0.6, 1.0, loss="mine:cold", alpha=-1.0),
+        tried(0.7, 1.0, loss="mine:cold", alpha=0.0),
+    ]
+    found = nominate(board(*own))
+    assert [each.score for each in found] == [pytest.approx(0.7), pytest.approx(0.6), 0.5, None]
 
 
 def test_neighbours_of_one_loss_are_spaced_and_other_losses_are_not_held_back() -> None:

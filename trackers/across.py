@@ -96,9 +96,10 @@ def along_imbalance(cells: Iterable[CellReport], metric: str) -> list[LinesView]
         cells: Of a sweep.
         metric: Such as ``"val/balanced_accuracy"``, of the last epoch.
     """
+    groups = _grouped(cells, lambda trial: trial.imbalance, _without_imbalance)
     return [
         _lines(group, "imbalance", metric, lambda trial: trial.imbalance)
-        for group in _groups(cells, lambda trial: trial.imbalance, _without_imbalance)
+        for group in _several(_with_balanced(groups), lambda trial: trial.imbalance)
     ]
 
 
@@ -106,14 +107,16 @@ def along_depth(cells: Iterable[CellReport], metric: str) -> list[LinesView]:
     """A view for every data set and imbalance at several depths."""
     return [
         _lines(group, "depth", metric, lambda trial: trial.depth)
-        for group in _groups(cells, lambda trial: trial.depth, _without_depth)
+        for group in _several(
+            _grouped(cells, lambda trial: trial.depth, _without_depth), lambda trial: trial.depth
+        )
     ]
 
 
 def average_bars(cells: Iterable[CellReport]) -> list[BarsView]:
     """Average score over the imbalances above 1, for every data set and model that has several of them."""
     views = []
-    for group in _groups(cells, _above_1, _without_imbalance):
+    for group in _several(_grouped(cells, _above_1, _without_imbalance), _above_1):
         scores: dict[ArmKey, dict[float, dict[int, float]]] = {}
         names: dict[ArmKey, TrialResult] = {}
         for cell in group:
@@ -188,7 +191,7 @@ _Fixed = Callable[[TrialResult], tuple[tuple[str, object], ...]]
 
 
 def _without_imbalance(trial: TrialResult) -> tuple[tuple[str, object], ...]:
-    order = "last class the rarest" if trial.order == "descending" and trial.imbalance != 1 else ""
+    order = "last class the rarest" if trial.order == "descending" else ""
     return ("data", trial.dataset), ("model", trial.model), ("pretrained", trial.pretrained), ("order", order)
 
 
@@ -198,15 +201,36 @@ def _without_depth(trial: TrialResult) -> tuple[tuple[str, object], ...]:
     return ("data", trial.dataset), ("imbalance", ratio), ("pretrained", trial.pretrained), ("order", order)
 
 
-def _groups(
+_Groups = dict[tuple[tuple[str, object], ...], list[CellReport]]
+
+
+def _grouped(
     cells: Iterable[CellReport], value: Callable[[TrialResult], float | None], fixed: _Fixed
-) -> list[list[CellReport]]:
-    """Cells with a ranked arm that differ in ``value`` alone, where there are at least two values."""
-    groups: dict[object, list[CellReport]] = {}
+) -> _Groups:
+    """Cells with a ranked arm that differ in ``value`` alone, by what they have in common."""
+    groups: _Groups = {}
     for cell in cells:
         if cell.winner is not None and value(cell.trials[0]) is not None:
             groups.setdefault(fixed(cell.trials[0]), []).append(cell)
+    return groups
+
+
+def _several(groups: _Groups, value: Callable[[TrialResult], float | None]) -> list[list[CellReport]]:
+    """The groups with at least two values."""
     return [group for group in groups.values() if len({value(cell.trials[0]) for cell in group}) > 1]
+
+
+def _with_balanced(groups: _Groups) -> _Groups:
+    """With imbalance 1 no class is the rarest: its cell joins the groups of both orders, last in each."""
+    balanced = {
+        fixed[:-1]: cell for fixed, group in groups.items() for cell in group if cell.trials[0].imbalance == 1
+    }
+    return {
+        fixed: group
+        if fixed[:-1] not in balanced or any(cell.trials[0].imbalance == 1 for cell in group)
+        else [*group, balanced[fixed[:-1]]]
+        for fixed, group in groups.items()
+    }
 
 
 def _above_1(trial: TrialResult) -> float | None:

@@ -55,6 +55,30 @@ def test_lines_join_the_cells_that_differ_in_imbalance_alone() -> None:
     assert figure.layout.xaxis.type == "log"
 
 
+@pytest.mark.parametrize("balanced", ["ascending", "descending"])
+@pytest.mark.parametrize("order", ["ascending", "descending"])
+def test_the_balanced_cell_joins_every_order(order: str, balanced: str) -> None:
+    def cells(ratios: tuple[float, ...]) -> list[TrialResult]:
+        return [scored(0.9 - ratio / 200, imbalance=ratio, order=order) for ratio in ratios]
+
+    one = scored(0.95, imbalance=1.0, order=balanced)
+    where = "cifar10, resnet20" + (", last class the rarest" if order == "descending" else "")
+    for ratios in ((10.0,), (10.0, 100.0)):
+        (view,) = along_imbalance(cells_of([one, *cells(ratios)]), NAME)
+        assert (view.ticks, view.where) == ((1.0, *ratios), where)
+
+
+def test_each_order_has_one_balanced_cell_its_own_where_there_are_two() -> None:
+    trials = [
+        scored(score, imbalance=ratio, order=order)
+        for order, values in (("ascending", (0.9, 0.8)), ("descending", (0.7, 0.6)))
+        for ratio, score in zip((1.0, 10.0), values, strict=True)
+    ]
+    views = along_imbalance(cells_of(trials), NAME)
+    drawn = [[point.mean for point in line.points] for view in views for line in view.lines]
+    assert drawn == [[0.9, 0.8], [0.7, 0.6]]
+
+
 def test_lines_by_depth_keep_imbalances_and_pretrained_networks_apart() -> None:
     trials = [
         scored(

@@ -48,14 +48,14 @@ class Asked:
 def begin(home: Home, plan: Plan, asked: Asked) -> Plan:
     """Nominate arms in every cell that has none yet, add the seeds asked for, and keep both.
 
-    What was nominated stays; a cell without a complete trial, or with cross-entropy alone, has nothing to
-    confirm.
+    What was nominated stays, and how many were asked for holds for later cells, too; a cell without a
+    complete trial, or with cross-entropy alone, has nothing to confirm.
 
     Returns:
         The plan with all trials of the confirmation.
     """
     stated, before = plan.spec.confirm, read_confirming(home, plan.name) or Confirming((), {})
-    top = asked.top or (stated.top if stated else 3)
+    top = asked.top or before.top or (stated.top if stated else 3)
     count = asked.seeds or (stated.seeds if stated else 5)
     cells = dict(before.cells)
     new = [cell for cell in plan.cells if cell.name not in cells]
@@ -68,7 +68,7 @@ def begin(home: Home, plan: Plan, asked: Asked) -> Plan:
     if not cells:
         return plan
     seeds = confirming_seeds(count, before.seeds, plan)
-    write_confirming(home, plan.name, Confirming(seeds, cells))
+    write_confirming(home, plan.name, Confirming(seeds, cells, before.top if before.cells else top))
     return with_confirmation(home, plan)
 
 
@@ -87,14 +87,12 @@ def check_ready(home: Home, plan: Plan, state: str, asked: Asked) -> None:
             " the end first: its winners are what is confirmed"
         )
     before = read_confirming(home, plan.name)
-    if before is not None and asked.top is not None:
-        most = max(len(fixed.arms) - 1 for fixed in before.cells.values())
-        if asked.top != most:
-            raise InputError(
-                f"sweep {plan.name}: its confirmation began with {most} arms a cell beside cross-entropy, and"
-                " arms are not changed once results are known; leave --top out, or run the sweep under a new"
-                " --name and confirm that"
-            )
+    if before is not None and asked.top is not None and asked.top != before.began_with:
+        raise InputError(
+            f"sweep {plan.name}: its confirmation began with `top: {before.began_with}`, and arms are not"
+            " changed once results are known; leave --top out, or run the sweep under a new --name and"
+            " confirm that"
+        )
 
 
 def note_looks(home: Home, ledger: Ledger, plan: Plan) -> None:

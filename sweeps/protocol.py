@@ -41,10 +41,20 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Confirming:
-    """The confirmation of a sweep: seeds in the order in which they were added, and its cells by name."""
+    """The confirmation of a sweep: seeds in the order in which they were added, and its cells by name.
+
+    Attributes:
+        top: How many arms a cell was asked for, where it may have had fewer; ``None``: an older file.
+    """
 
     seeds: tuple[int, ...]
     cells: Mapping[str, Fixed]
+    top: int | None = None
+
+    @property
+    def began_with(self) -> int:
+        """How many arms a cell it was asked for; of an older file the most that a cell has."""
+        return self.top or max((len(fixed.arms) - 1 for fixed in self.cells.values()), default=0)
 
 
 def read_confirming(home: Home, name: str) -> Confirming | None:
@@ -62,8 +72,9 @@ def read_confirming(home: Home, name: str) -> Confirming | None:
             cell: Fixed(tuple(Arm(**arm) for arm in fixed["arms"]), fixed["validation"])
             for cell, fixed in values["cells"].items()
         }
-        return Confirming(tuple(values["seeds"]), cells)
-    except (AttributeError, KeyError, TypeError):
+        top = values.get("top")
+        return Confirming(tuple(values["seeds"]), cells, None if top is None else int(top))
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise DamagedFile(f"{path}: is damaged (it is not what was written there); {LOST}") from None
 
 

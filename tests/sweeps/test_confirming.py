@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,18 @@ from commands import run, sweeps, told
 from small_data import SMALL, write_stripes
 
 from sweeps import confirm as confirm_from_python
+from sweeps.confirming import Asked, begin, check_ready
 from sweeps.confirming import test_predictions as predictions_of
 from sweeps.display import TerminalDisplay
 from sweeps.driver import run_sweep
+from sweeps.errors import InputError
 from sweeps.home import Home
 from sweeps.live import Live
 from sweeps.options import Options
 from sweeps.protocol import read_confirming
 from sweeps.snapshot import LedgerRow, read_ledger, read_looks
 from sweeps.spec import Spec, load_spec
+from sweeps.state import stored_plan
 from trackers.readback import read_mlflow
 from trackers.table import arm_label
 
@@ -197,7 +201,7 @@ def test_the_runs_of_a_confirmation_say_what_they_are(confirmed_spec: Path, home
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--top", 2), "began with 1 arms a cell beside cross-entropy"),
+        (("--top", 2), "began with `top: 1`, and arms are not changed"),
         (("--seeds", 1), "greater than or equal to 2"),
         (("--executor", "cluster"), "'cluster' is not one of ray, inline"),
     ],
@@ -208,6 +212,30 @@ def test_what_is_fixed_or_wrong_is_refused(
 ) -> None:  # fmt: skip
     assert confirm(home, *arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_command_that_began_a_confirmation_is_taken_again_where_fewer_arms_were_nominated(
+    confirmed_spec: Path, home: Path
+) -> None:
+    place = Home(home)
+    plan = replace(stored_plan(place, "small"), confirmations=())
+    path = place.sweep("small") / "confirmation.json"
+    path.unlink()
+    begun = begin(place, plan, Asked(top=9, seeds=2))
+    assert len(begun.confirmations) == 3 * 2, "there are two arms beside cross-entropy, no nine"
+    check_ready(place, plan, "done", Asked(top=9, seeds=3))
+    assert len(begin(place, plan, Asked(top=9, seeds=3)).confirmations) == 3 * 3
+    with pytest.raises(InputError, match="began with `top: 9`"):
+        check_ready(place, plan, "done", Asked(top=2))
+
+    older = {name: value for name, value in json.loads(path.read_text()).items() if name != "top"}
+    path.write_text(json.dumps(older))
+    check_ready(place, plan, "done", Asked(top=2))
+    with pytest.raises(InputError, match="began with `top: 2`"):
+        check_ready(place, plan, "done", Asked(top=9))
+    path.write_text(json.dumps({**older, "top": "many"}))
+    with pytest.raises(InputError, match="is damaged"):
+        read_confirming(place, "small")
 
 
 def test_seeds_and_validation_that_do_not_fit_the_confirmation_are_refused(

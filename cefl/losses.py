@@ -114,13 +114,7 @@ def cefl_loss(
     References:
         Wang et al. 2020, eq. 9.
     """
-    check_number("gamma", gamma, 0.0, strict=False)
-
-    def loss(margin: Tensor) -> Tensor:
-        wrong = torch.sigmoid(-margin)
-        return (wrong + torch.sigmoid(margin) * focus(margin, gamma)) * surprise(margin)
-
-    return reduced(logits, targets, loss, weight, reduction, ignore_index)
+    return _cefl(1, logits, targets, gamma, weight, reduction, ignore_index)
 
 
 def cefl2_loss(
@@ -141,11 +135,20 @@ def cefl2_loss(
     References:
         Wang et al. 2020, eq. 11.
     """
+    return _cefl(2, logits, targets, gamma, weight, reduction, ignore_index)
+
+
+def _cefl(
+    sharpness: int, logits: Tensor, targets: Tensor, gamma: Number, weight: Tensor | None, reduction: str,
+    ignore_index: int,
+) -> Tensor:  # fmt: skip
+    """CEFL at sharpness 1, CEFL2 at 2: the weight of cross-entropy is ``sigmoid(-sharpness m)``."""
     check_number("gamma", gamma, 0.0, strict=False)
 
     def loss(margin: Tensor) -> Tensor:
-        wrong = torch.sigmoid(-2 * margin)
-        return (wrong + torch.sigmoid(2 * margin) * focus(margin, gamma)) * surprise(margin)
+        # Two products, since a shared one would add the gradients in another order, and round them so.
+        wrong = torch.sigmoid(-sharpness * margin)
+        return (wrong + torch.sigmoid(sharpness * margin) * focus(margin, gamma)) * surprise(margin)
 
     return reduced(logits, targets, loss, weight, reduction, ignore_index)
 

@@ -11,8 +11,9 @@ from simulated_training import DriverDied, conductor_of, die, planned, row_of
 from cefl.config import TrialConfig
 from sweeps.conductor import Conductor
 from sweeps.errors import InputError
+from sweeps.files import read_json, write_json
 from sweeps.history import score
-from sweeps.home import Home, read_json, write_json
+from sweeps.home import Home
 from sweeps.results import read_results
 from sweeps.spec import load_text
 from sweeps.state import CONDITIONS, check_comparable, write_spec

@@ -35,13 +35,16 @@ def train(config: dict[str, Any]) -> None:
     def last_words(reason: str) -> None:
         tune.report({ERROR: reason, RETRY: True})
 
+    def warn(text: str) -> None:
+        tune.report({WARNING: text})
+
     torch.set_num_threads(max(1, int(config["threads"])))
     trial, limit = TrialConfig.from_json(config["trial"]), MemoryLimit(config["memory"], config["beside"])
     try:
         with bounded_memory(limit, last_words):
             stored = Stored(**config["stored"]) if config["stored"] else None
-            rows = rows_of(trial, Path(config["folder"]), stored, lambda text: tune.report({WARNING: text}))
-            report_rows(with_usage(rows, trial.recipe.epochs), tune.report)
+            rows = rows_of(trial, Path(config["folder"]), stored, warn)
+            report_rows(with_usage(rows, trial.recipe.epochs, warn), tune.report)
     except StorageError as error:
         tune.report({BLOCKED: without_secrets(str(error))})
     except CeflError as error:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -28,10 +28,15 @@ LIBRARIES = ("torch", "torchvision", "numpy", "cefl-sweeps", "ray", "mlflow", "o
 
 
 class Usage:
-    """Samples this process in a thread until it is closed."""
+    """Samples this process in a thread until it is closed.
+
+    Attributes:
+        refused: What its GPU does not tell, and why.
+    """
 
     def __init__(self) -> None:
         self.process = psutil.Process()
+        self.refused: dict[str, str] = {}
         self._values: dict[str, list[float]] = defaultdict(list)
         self._lock, self._over = threading.Lock(), threading.Event()
         self._spent, self._since = self._processor_seconds(), time.monotonic()
@@ -68,27 +73,57 @@ class Usage:
             self._sample()
 
     def _sample(self) -> None:
-        seen = {"system_memory_usage_megabytes": self.process.memory_info().rss / MEGABYTE, **gpu_usage()}
+        seen = {
+            "system_memory_usage_megabytes": self.process.memory_info().rss / MEGABYTE,
+            **gpu_usage(self.refused),
+        }
         with self._lock:
             for name, value in seen.items():
                 self._values[PREFIX + name].append(value)
 
 
-def gpu_usage() -> dict[str, float]:
-    """Use and memory of the GPU that this process trains on; nothing where it trains on none."""
+GPU_FIGURES: dict[str, Callable[[Any], float]] = {
+    "gpu_0_utilization_percentage": lambda cuda: float(cuda.utilization()),
+    "gpu_0_memory_usage_megabytes": lambda cuda: cuda.device_memory_used() / MEGABYTE,
+    "gpu_0_memory_usage_percentage": lambda cuda: (
+        100 * cuda.device_memory_used() / cuda.get_device_properties(0).total_memory
+    ),
+    "gpu_0_power_usage_watts": lambda cuda: cuda.power_draw() / 1000,
+}
+"""How each is asked for at ``torch.cuda``; the trial's device is the first that its process sees."""
+
+_said: set[str] = set()
+
+
+def gpu_usage(refused: dict[str, str]) -> dict[str, float]:
+    """Use and memory of the GPU that this process trains on; nothing where it trains on none.
+
+    Args:
+        refused: Gets the name and the reason of what cannot be told.
+    """
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
         return {}
-    try:
-        used, total = torch.cuda.device_memory_used(), torch.cuda.get_device_properties(0).total_memory
-        return {
-            "gpu_0_utilization_percentage": float(torch.cuda.utilization()),
-            "gpu_0_memory_usage_megabytes": used / MEGABYTE,
-            "gpu_0_memory_usage_percentage": 100 * used / total,
-            "gpu_0_power_usage_watts": torch.cuda.power_draw() / 1000,
-        }
-    except Exception:  # No NVIDIA management library, or it refuses (MIG, another maker): nothing is told.
-        return {}
+    return told_by(torch.cuda, refused)
+
+
+def told_by(cuda: Any, refused: dict[str, str]) -> dict[str, float]:
+    """Those of `GPU_FIGURES` that there are."""
+    seen = {}
+    for name, figure in GPU_FIGURES.items():
+        try:
+            seen[name] = figure(cuda)
+        except Exception as error:  # No NVIDIA management library, or it refuses: MIG, another maker.
+            refused[name] = f"{type(error).__name__}: {error}"
+    return seen
+
+
+def not_told(refused: dict[str, str]) -> Iterator[str]:
+    """What a GPU refuses to tell; for each reason once in a process, which trains many trials."""
+    for reason in sorted(set(refused.values()) - _said):
+        _said.add(reason)
+        names = ", ".join(name for name, why in refused.items() if why == reason)
+        yield f"{names}: not told by the GPU ({reason}); everything else is recorded"
 
 
 @lru_cache(maxsize=1)
@@ -123,17 +158,22 @@ def ray_node() -> str | None:
     return ray.get_runtime_context().get_node_id() if ray is not None and ray.is_initialized() else None
 
 
-def with_usage(rows: Iterable[dict[str, Any]], epochs: int) -> Iterator[dict[str, Any]]:
+def with_usage(
+    rows: Iterable[dict[str, Any]], epochs: int, warn: Callable[[str], object]
+) -> Iterator[dict[str, Any]]:
     """The rows of a trial, each with what the process used since the one before.
 
     Args:
         rows: One an epoch.
         epochs: The last one.
+        warn: Told what cannot be measured here.
     """
     usage = Usage()
     try:
         for row in rows:
             more = {SYSTEM: usage.since_last()}
+            for text in not_told(dict(usage.refused)):
+                warn(text)
             if row["epoch"] == epochs:
                 more[ENVIRONMENT] = environment()
             yield {**row, **more}

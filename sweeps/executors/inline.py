@@ -52,7 +52,7 @@ class InlineExecutor:
         try:
             config, warn = assignment.config, partial(conductor.warn, assignment.ref)
             rows = rows_of(config, assignment.folder, assignment.stored, warn, here=True)
-            for row in self.scissors.rows(with_usage(rows, config.recipe.epochs)):
+            for row in self.scissors.rows(with_usage(rows, config.recipe.epochs, warn)):
                 if conductor.row(assignment.ref, row):
                     break
                 error = self.memory.exceeded()

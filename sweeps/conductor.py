@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -58,7 +58,6 @@ class Conductor:
         self.leases: dict[str, Lease] = {}
         self.stopping = False
         self.blocked: str | None = None
-        self.note: Callable[[str], None] = lambda text: None
         self.trained: list[Live] = []
         self.stopped_early = 0
         ledger.close_unfinished_asks()
@@ -292,11 +291,11 @@ class Conductor:
             set_aside(folder)
         live = Live(entry, cell, config, History(folder), lease, time.monotonic())
         self.live[entry.ref] = live
+        for watcher in self.watchers:
+            watcher.started(live)
         if (line := live.history.damage) is not None:
             told = "is damaged; what it had from there on comes from the checkpoint, or is trained again"
             self.warn(entry.ref, f"{live.history.path}:{line}: {told}")
-        for watcher in self.watchers:
-            watcher.started(live)
         return Assignment(entry.ref, config, folder, stored_trial(self.home, folder))
 
     def _reuse(self, entry: Entry, cell: Cell) -> None:
@@ -330,8 +329,10 @@ class Conductor:
 
     def warn(self, ref: str, text: str) -> None:
         """What a trial warns of stands in the ledger, and is told."""
-        self.ledger.note(self.live[ref].entry, warning=text)
-        self.note(f"warning: {text}")
+        live = self.live[ref]
+        self.ledger.note(live.entry, warning=text)
+        for watcher in self.watchers:
+            watcher.warned(live, text)
 
     def block(self, why: str) -> None:
         """Nothing can be written any more: the sweep ends in order, and goes on when that is mended."""

@@ -88,6 +88,10 @@ class TerminalDisplay:
         """An epoch is done."""
         self.epochs_done += 1
 
+    def warned(self, live: Live, text: str) -> None:
+        """A trial warns of something."""
+        self.note(f"warning: {text}")
+
     def ended(self, live: Live, state: str, reason: str | None, origin: str | None) -> None:
         """A trial has ended."""
         entry, value = live.entry, None

@@ -17,11 +17,12 @@ from sweeps.database_locks import unavailable
 from sweeps.disk import MindingConductor, trouble
 from sweeps.errors import (
     DONE,
-    INTERRUPTED,
+    ENVIRONMENT,
     NONE_SUCCEEDED,
     SOME_FAILED,
     TRACKING_INCOMPLETE,
     UNEXPECTED,
+    code_of,
 )
 from sweeps.home import Home
 from sweeps.keeping import WEIGHTS, discard, holding
@@ -50,7 +51,8 @@ class Drive:
         opened: What is closed when the right is given back.
 
     Attributes:
-        state, reason, code: How it ends, as far as that is known: state of the sweep, why, exit code.
+        state, reason, code, problem: How it ends, as far as that is known: state of the sweep, which limit of
+            its budget ended it, exit code of the process, and the error that ended it, in words.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Drive:
         self.plan = plan
         self.state, self.code = "failed", UNEXPECTED
         self.reason: str | None = None
+        self.problem: str | None = None
         rungs = {search.study: search.rungs for search in plan.searches}
         self.ledger = opened.enter_context(closing(Ledger(home, plan.name, rungs)))
         self.tracking = Tracking(plan, home, self.ledger)
@@ -75,18 +78,19 @@ class Drive:
             conductor = self._conductor()
             self.code = execute(conductor, self.loaded, self.options, self.display, executor)
             report = self._conclude(conductor)
-        except (KeyboardInterrupt, SystemExit):
-            self.state, self.code = "interrupted", INTERRUPTED
-            raise
-        except Exception as error:
-            self._break_off(error)
-            raise
-        finally:
+            repeated = compare_fresh(self.ledger, self.home) if self.options.fresh else []
+            repeated += compare_expected(self.loaded.base, self.home, self.plan)
             with suppress(*(OSError,) if self.state == "interrupted" else ()):
                 self.clock.write(self.state, self.reason)
-            self.telling.finish(self.state, self.code, self.reason)
-        repeated = compare_fresh(self.ledger, self.home) if self.options.fresh else []
-        repeated += compare_expected(self.loaded.base, self.home, self.plan)
+        except BaseException as error:
+            told = self._broken_off(error)
+            with suppress(OSError):
+                self.clock.write(self.state, self.reason)
+            if told is not error:
+                raise told from None
+            raise
+        finally:
+            self.telling.finish(self.state, self.code, self.reason, self.problem)
         return Outcome(
             self.plan, self.state, self.code, report, repeated, self.tracking.problem,
             len(conductor.trained), self.reason, conductor.stopped_early,
@@ -100,7 +104,7 @@ class Drive:
             plan, self.ledger, self.home, watchers, options.fresh, spent, options.retry
         )
         self._opened.callback(conductor.release)
-        conductor.closed, conductor.note = options.confirm is not None, self.display.note
+        conductor.closed = options.confirm is not None
         self.tracking.start()  # After the conductor has seen what is not asked for any more.
         self.telling.states = conductor.states
         return conductor
@@ -124,20 +128,25 @@ class Drive:
                 self.code = TRACKING_INCOMPLETE
         return report
 
-    def _break_off(self, error: Exception) -> None:
-        """A sweep whose database or disk fails is interrupted, not failed.
+    def _broken_off(self, error: BaseException) -> BaseException:
+        """Note how an error ends the sweep, which one whose database or disk fails only interrupts.
 
-        Raises:
-            EnvironmentProblem: For an error of the database.
+        Returns:
+            What is raised instead: one of a ledger's database as what it means.
         """
+        told, disk = error, None
         if self.home.ledger is not None and isinstance(error, StorageInternalError | DBAPIError):
-            self.state = "interrupted"
+            self.state, told = "interrupted", unavailable(self.home.ledger, error.__cause__ or error)
             self.tracking.finish(self.state, [], OFFLINE_PATIENCE_SECONDS)
-            raise unavailable(self.home.ledger, error.__cause__ or error) from None
-        if trouble(error, self.home) is not None:
+        elif not isinstance(error, Exception):  # A signal, beside the trainings.
+            self.state = "interrupted"
+        elif (disk := trouble(error, self.home)) is not None:
             self.state = "interrupted"
             with suppress(OSError):
                 self.tracking.finish(self.state, [], FULL_DISK_PATIENCE_SECONDS)
+        self.code = code_of(told) if disk is None else ENVIRONMENT  # As `minding_disk` will raise it.
+        self.problem = disk or str(told) or type(told).__name__
+        return told
 
 
 def execute(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from cefl import data
 from cefl.errors import CeflError
+from sweeps import notifying
+from sweeps.addresses import from_environment
 from sweeps.confirming import check_ready
 from sweeps.disk import minding_disk
 from sweeps.drive import Drive, close_executor, make_executor, opening
@@ -39,6 +42,7 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
 def drive(loaded: LoadedSpec, home: Home, options: Options, display: Display) -> Outcome:
     """The same; errors of the disk as they come."""
     name = options.name or loaded.spec.name
+    options = replace(options, notify=options.notify or from_environment(notifying.VARIABLE))
     if options.address is None or options.executor == "inline":
         check_machine(loaded, options.executor)
         return drive_here(loaded, home, options, display, name, None)

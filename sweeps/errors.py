@@ -12,12 +12,14 @@ SweepError                   1  unexpected
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 DONE, UNEXPECTED, WRONG_INPUT, SOME_FAILED, NONE_SUCCEEDED = 0, 1, 2, 3, 4
 TRACKING_INCOMPLETE, ALREADY_RUNNING, ENVIRONMENT = 5, 6, 7
 INTERRUPTED, TERMINATED = 130, 143
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class SweepError(Exception):
@@ -79,3 +81,17 @@ class DataNotThere(SpecError):
     """A specification in which nothing is wrong but that its data sets cannot be fetched, or find no room."""
 
     exit_code = ENVIRONMENT
+
+
+def code_of(error: BaseException) -> int:
+    """The exit code of a command that ends by an error; `UNEXPECTED` for one that nobody foresaw."""
+    if isinstance(error, SweepError):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    if isinstance(error, ValueError) and type(error).__module__ in ("cefl.errors", "trackers.errors"):
+        kinds = {each.__name__ for each in type(error).__mro__}
+        return ENVIRONMENT if kinds & {"MissingData", "StorageError"} else WRONG_INPUT
+    return ENVIRONMENT if isinstance(error, OSError) and error.errno in NO_ROOM else UNEXPECTED

@@ -49,6 +49,9 @@ class Silent:
     def row(self, live: Live, row: Mapping[str, Any]) -> None:
         """Nothing."""
 
+    def warned(self, live: Live, text: str) -> None:
+        """Nothing."""
+
     def ended(self, live: Live, state: str, reason: str | None, origin: str | None) -> None:
         """Nothing."""
 

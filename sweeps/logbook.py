@@ -83,6 +83,10 @@ class Logbook:
     def row(self, live: Live, row: Mapping[str, Any]) -> None:
         """Nothing: the epochs stand in the history of the trial."""
 
+    def warned(self, live: Live, text: str) -> None:
+        """A trial warns of something."""
+        self.say("trial warned", logging.WARNING, **about(live), text=text)
+
     def ended(self, live: Live, state: str, reason: str | None, origin: str | None) -> None:
         """A trial has ended, or waits to go on."""
         facts = {**about(live), "state": state, "epoch": len(live.history.rows)}

@@ -1,8 +1,9 @@
 """Notifications: a command or address is called with JSON when a sweep ends, fails or has a new best score.
 
 Where to is a secret (addresses of chat rooms are), and therefore no part of a specification: it stands in
-``SWEEPS_NOTIFY`` or ``--notify``. What is sent holds no address, path or environment of this machine. A
-thread of its own calls; a call that fails is noted, without the address, and changes nothing.
+``SWEEPS_NOTIFY``, in the file that ``SWEEPS_NOTIFY_FILE`` names, or behind ``--notify``. What is sent holds
+no address, path or environment of this machine. A thread of its own calls; a call that fails is noted,
+without the address, and changes nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sweeps.cells import CONFIRM
+from sweeps.errors import ENVIRONMENT, UNEXPECTED
 from sweeps.live import Live
 from sweeps.plan import Plan
 from sweeps.results import outcome
@@ -27,6 +29,10 @@ CALL_SECONDS, LAST_SECONDS = 10.0, 10.0
 """Longest call, and longest wait for those that are left at the end."""
 
 RETRIES = 3
+_WHY = {
+    UNEXPECTED: "an unexpected error: see its log",
+    ENVIRONMENT: "its disk, data, database or tracking server: see its log",
+}
 _ENDINGS = {
     "done": "is done",
     "budget": "has reached its budget",
@@ -65,6 +71,9 @@ class Notifier:
     def row(self, live: Live, row: Mapping[str, Any]) -> None:
         """Nothing."""
 
+    def warned(self, live: Live, text: str) -> None:
+        """Nothing."""
+
     def ended(self, live: Live, state: str, reason: str | None, origin: str | None) -> None:
         """A trial of the search may be the best of its cell."""
         if state != "complete" or live.entry.kind == CONFIRM or live.entry.fresh:
@@ -88,6 +97,8 @@ class Notifier:
         event = "failed" if state == "failed" else "ended"
         counts = ", ".join(f"{count} {name}" for name, count in trials.items() if count)
         text = f"{self.plan.name} {_ENDINGS.get(state, state)}" + (f": {counts}" if counts else "")
+        reason = reason or _WHY.get(code)
+        text += f"; {_WHY[code]}" if code in _WHY else ""
         more = {} if reason is None else {"reason": reason}
         self.send(event, text, state=state, exit_code=code, trials=dict(trials), **more)
         self._waiting.put(None)

@@ -84,6 +84,9 @@ class Clock:
         if time.monotonic() - self.written > BEAT_SECONDS:
             self.write("running")
 
+    def warned(self, live: object, text: str) -> None:
+        """A trial warns of something."""
+
     def ended(self, live: object, state: str, reason: str | None, origin: str | None) -> None:
         """A trial has ended."""
 

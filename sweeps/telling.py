@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -11,13 +12,14 @@ from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.live import Watcher
 from sweeps.plan import Plan
+from trackers.masking import masked
 
 
 class Telling:
     """Opens the log of a sweep, and the notifications where they are asked for.
 
     Args:
-        target: Whom to notify; by default what `notifying.VARIABLE` says, if anything.
+        target: Whom to notify, if anybody: see `notifying`.
         say: Told when a notification fails.
 
     Attributes:
@@ -29,7 +31,6 @@ class Telling:
     ) -> None:
         self.states: Mapping[str, int] = {}
         self._book = logbook.Logbook(plan.name, home.sweep(plan.name) / logbook.FILE)
-        target = target or os.environ.get(notifying.VARIABLE)
         self._notifier = notifying.Notifier(target, plan, ledger.rows(), say) if target else None
         self._book.say("sweep started", pid=os.getpid())
 
@@ -38,10 +39,18 @@ class Telling:
         """Whom the conductor tells."""
         return (self._book,) if self._notifier is None else (self._book, self._notifier)
 
-    def finish(self, state: str, code: int, reason: str | None) -> None:
-        """The sweep is over."""
+    def finish(self, state: str, code: int, reason: str | None, problem: str | None = None) -> None:
+        """The sweep is over.
+
+        Args:
+            code: Exit code of the process.
+            reason: Which limit of its budget ended it.
+            problem: The error that ended it, for the log alone: it may name paths of this machine.
+        """
         trials = {name: count for name, count in self.states.items() if count}
-        self._book.say("sweep ended", state=state, exit_code=code, trials=trials, reason=reason)
+        why = reason if problem is None else masked(problem)
+        level = logging.INFO if problem is None else logging.ERROR
+        self._book.say("sweep ended", level, state=state, exit_code=code, trials=trials, reason=why)
         if self._notifier is not None:
             self._notifier.finish(state, code, trials, reason)
 

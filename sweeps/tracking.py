@@ -171,6 +171,9 @@ class Tracking:
         self.writer.log(live.entry.run_ref, row)
         self._remember()
 
+    def warned(self, live: Live, text: str) -> None:
+        """Nothing: it stands in the ledger."""
+
     def ended(self, live: Live, state: str, reason: str | None, origin: str | None) -> None:
         """A trial has ended, or waits to go on."""
         if origin is not None:

@@ -10,7 +10,9 @@ SHORTEST = 8
 
 _CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*@")
 _SECRET = re.compile(r"(?i)\b(password|passwd|pwd|token|secret|key)=[^&\s'\"]+")
-_SECRET_NAME = re.compile(r"(?i)pass(word|wd|phrase)|token|secret|credential|(api|access|private)_?key")
+_SECRET_NAME = re.compile(
+    r"(?i)pass(word|wd|phrase)|token|secret|credential|(api|access|private)_?key|^sweeps_notify$"
+)
 _HTTP_USER = re.compile(r"(https?://)[^\s'\"]*@")
 _PASSWORD = re.compile(r"(://[^\s'\"/:@]+):[^\s'\"]*@")
 _OPTION = re.compile(r"(?i)([?&](?:password|passwd|pwd|token|secret|key)=)[^&\s'\"]+")
@@ -24,7 +26,8 @@ def masked(text: str) -> str:
 def without_secrets(text: str) -> str:
     """A traceback, or whatever else came out of code, without credentials in addresses and secrets of ours.
 
-    A secret is the value of a variable of the environment whose name says so, such as AWS_SECRET_ACCESS_KEY.
+    A secret is the value of a variable of the environment whose name says so, such as AWS_SECRET_ACCESS_KEY,
+    or that of SWEEPS_NOTIFY: who has the address of a chat room can write there.
     """
     for name, value in os.environ.items():
         if len(value) >= SHORTEST and value in text and _SECRET_NAME.search(name):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -12,12 +11,11 @@ from typing import NoReturn
 # Each registers its verbs.
 from sweeps.cli import cluster, comparing, data, exporting, figures, results, running, service, upkeep  # noqa: F401
 from sweeps.cli.app import app
-from sweeps.errors import ENVIRONMENT, INTERRUPTED, TERMINATED, UNEXPECTED, WRONG_INPUT, SweepError
+from sweeps.errors import INTERRUPTED, NO_ROOM, TERMINATED, UNEXPECTED, SweepError, code_of
 from trackers.escaping import legible
 from trackers.masking import masked, without_secrets
 
 OTHERS_WRITE = 0o002
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def main() -> None:
@@ -28,21 +26,14 @@ def main() -> None:
     os.umask(os.umask(0) | OTHERS_WRITE)  # Whatever a shell or a container says; a group may share a home.
     try:
         app(prog_name="sweeps")
-    except SweepError as error:
-        fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except ValueError as error:
-        if type(error).__module__ not in ("cefl.errors", "trackers.errors"):
+    except Exception as error:
+        code = code_of(error)
+        if code == UNEXPECTED and not isinstance(error, SweepError):
             crash()
-        kinds = {each.__name__ for each in type(error).__mro__}
-        fail(str(error), ENVIRONMENT if kinds & {"MissingData", "StorageError"} else WRONG_INPUT)
-    except OSError as error:
-        if error.errno not in NO_ROOM:
-            crash()
-        fail(f"{error}: make room, and run this again", ENVIRONMENT)
-    except Exception:
-        crash()
+        no_room = isinstance(error, OSError) and error.errno in NO_ROOM
+        fail(f"{error}: make room, and run this again" if no_room else str(error), code)
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -77,6 +77,9 @@ class Clock:
     def row(self, live: Live, row: Mapping[str, Any]) -> None:
         """Nothing to note."""
 
+    def warned(self, live: Live, text: str) -> None:
+        """Nothing."""
+
     def ended(self, live: Live, state: str, reason: str | None, origin: str | None) -> None:
         self.ended_at[live.entry.ref] = time.perf_counter()
 

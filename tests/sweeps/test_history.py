@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from simulated_training import DriverDied, Simulated, conductor_of, planned, row
 from sweeps.errors import DamagedFile
 from sweeps.history import History, folder_fault, read_history, read_result, whole_result
 from sweeps.home import Home
+from sweeps.library import Silent
+from sweeps.live import Live
+from sweeps.logbook import Logbook
 
 SCORES = (0.5, 0.6, 0.7, 0.8)
 
@@ -98,6 +102,16 @@ def test_a_damaged_result_is_none(tmp_path: Path, content: str) -> None:
     assert folder_fault(tmp_path, "complete") == "is complete, but has no result there"
 
 
+class Hearing(Silent):
+    """Notes what trials warn of."""
+
+    def __init__(self, notes: list[str]) -> None:
+        self.notes = notes
+
+    def warned(self, live: Live, text: str) -> None:
+        self.notes.append(text)
+
+
 SPEC = """
 name: damaged
 data: {source: "npz:stripes.npz", imbalance: 4}
@@ -126,8 +140,14 @@ def test_an_interrupted_trial_with_a_damaged_history_goes_on_and_loses_and_doubl
     (path,) = (home / "trials").glob("*/history.jsonl")
     damage(path, 2)
     second, notes = conductor_of(place, plan), []
-    second.note = notes.append
+    book = Logbook("damaged", home / "log.jsonl")
+    second.watchers = (Hearing(notes), book)
     Simulated(curve).run(second)
+    book.close()
+    _, warned, ended = map(json.loads, (home / "log.jsonl").read_text().splitlines())
+    assert (warned["event"], warned["level"], warned["text"]) == ("trial warned", "WARNING", notes[0])
+    assert warned["cell"] == ended["cell"]
+    assert warned["trial"] == ended["trial"] == path.parent.name
     assert [row["epoch"] for row in read_history(path.parent)] == [1, 2, 3, 4]
     assert [row.value for row in second.ledger.rows()] == [SCORES[3]]
     assert [row.attrs["warning"] in notes[0] for row in second.ledger.rows()] == [True]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import http.server
 import json
+import signal
 import sqlite3
 import sys
 import threading
@@ -15,7 +17,11 @@ from typing import Any
 import pytest
 
 from sweeps import notifying
-from sweeps.cli import main
+from sweeps.cli import main, running
+from sweeps.errors import EnvironmentProblem
+from sweeps.home import Home
+from sweeps.library import Silent
+from sweeps.state import read_state
 
 SECRET = "T0KEN-in-the-address"
 
@@ -100,6 +106,71 @@ def test_a_sweep_is_logged_and_notified_and_its_runs_say_what_they_used(
     room.messages.clear()
     assert run(monkeypatch, "run", small_spec, "--home", home) == 0
     assert [message["event"] for message in room.messages] == ["ended"], "no best is new"
+
+
+def test_a_sweep_of_which_nothing_succeeds_is_told_as_failed_to_an_address_from_a_file(
+    small_spec: Path, tmp_path: Path, home: Path, room: Any, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    (tmp_path / "address").write_text(f"{room.address}\n")
+    monkeypatch.setenv("SWEEPS_NOTIFY_FILE", str(tmp_path / "address"))
+    small_spec.write_text(small_spec.read_text().replace("epochs: 2", "epochs: 2, learning_rate: 1.0e+30"))
+    assert run(monkeypatch, "run", small_spec, "--home", home) == 4
+    (told,) = room.messages
+    assert told == {
+        "event": "failed", "sweep": "small", "text": "small has failed: 3 failed", "state": "failed",
+        "exit_code": 4, "trials": {"failed": 3},
+    }  # fmt: skip
+    assert SECRET not in "".join(capfd.readouterr())
+
+    monkeypatch.setenv("SWEEPS_NOTIFY_FILE", str(tmp_path / "none"))
+    assert run(monkeypatch, "run", small_spec, "--home", tmp_path / "other") == 2
+    assert "SWEEPS_NOTIFY_FILE" in capfd.readouterr().err
+    assert not (tmp_path / "other" / "sweeps").exists(), "before anything is written"
+
+
+class Breaking(Silent):
+    """Raises something just before the report."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def note(self, text: str) -> None:
+        if text != "writing the report":
+            return
+        if isinstance(self.error, SystemExit):
+            signal.raise_signal(signal.SIGTERM)  # Which `main` turns into that.
+        raise self.error
+
+
+def test_the_exit_code_that_is_told_is_that_of_the_process_whatever_ends_it(
+    small_spec: Path, home: Path, room: Any, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    monkeypatch.setenv(notifying.VARIABLE, room.address)
+    errors = {
+        OSError(errno.ENOSPC, "No space left on device", str(home / "x")): (7, "interrupted"),
+        EnvironmentProblem(f"the store at {home} is away"): (7, "failed"),
+        RuntimeError(f"nobody foresaw this, at {room.address}"): (1, "failed"),
+        SystemExit(143): (143, "interrupted"),
+        KeyboardInterrupt(): (130, "interrupted"),
+    }
+    for error, (code, state) in errors.items():
+        display = Breaking(error)
+        monkeypatch.setattr(running, "display_of", lambda *given, display=display: display)
+        room.messages.clear()
+        assert run(monkeypatch, "run", small_spec, "--home", home) == code
+        told = room.messages[-1]
+        assert (told["exit_code"], told["state"]) == (code, state), error
+        assert told["event"] == ("failed" if state == "failed" else "ended")
+        assert str(home) not in json.dumps(told), "no path of this machine"
+        assert ("see its log" in told["text"]) == (code in (1, 7))
+        last = json.loads((home / "sweeps/small/log.jsonl").read_text().splitlines()[-1])
+        assert (last["event"], last["exit_code"], last["state"]) == ("sweep ended", code, state)
+        if isinstance(error, Exception):
+            assert str(error.args[-1])[:20] in last["reason"], "what it was"
+            assert last["level"] == "ERROR"
+        assert read_state(Home(home), "small").state == state
+    log = (home / "sweeps/small/log.jsonl").read_text()
+    assert SECRET not in log + capfd.readouterr().err, "also where an error quotes it"
 
 
 def test_a_call_that_fails_is_told_without_the_address_and_changes_nothing(

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 DOCKER = Path(__file__).resolve().parents[1] / "docker"
-VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+):\?(?P<message>[^}]*)\}|\$")
+VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+):(?:\?|(?P<optional>-))(?P<rest>[^}]*)\}|\$")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def read_services(variables: Mapping[str, str]) -> dict[str, Service]:
 
 
 def filled_in(value: Any, variables: Mapping[str, str]) -> Any:
-    """A value with ``${NAME:?message}`` filled in and ``$$`` made ``$``."""
+    """A value with ``${NAME:?message}`` and ``${NAME:-default}`` filled in and ``$$`` made ``$``."""
     if isinstance(value, dict):
         return {name: filled_in(each, variables) for name, each in value.items()}
     if isinstance(value, list):
@@ -84,6 +84,8 @@ def filled_in(value: Any, variables: Mapping[str, str]) -> Any:
         return value
 
     def fill(match: re.Match[str]) -> str:
+        if match["optional"]:
+            return variables.get(match["name"]) or match["rest"]
         return "$" if match["name"] is None else variables[match["name"]]
 
     return VARIABLE.sub(fill, value)

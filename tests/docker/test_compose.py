@@ -26,6 +26,7 @@ SERVICES: dict[str, Any] = yaml.safe_load(TEXT)["services"]
 ONCE = {"prepare", "accounts", "job"}
 LASTING = {"postgres": "postgres", "store": "store", "ray-head": "home", "prometheus": "prometheus"}
 OURS = {name for name in SERVICES if SERVICES[name]["image"].startswith("cefl-sweeps:")}
+OPTIONAL = "SWEEPS_NOTIFY"
 SECRET = re.compile(r"PASSWORD|SECRET|_KEY|TOKEN")
 
 
@@ -83,7 +84,7 @@ def test_compose_itself_reads_it_as_the_tests_do(tmp_path: Path) -> None:
         assert needs == service.needs
 
 
-@pytest.mark.parametrize("missing", [name for name in EXAMPLE if not EXAMPLE[name]])
+@pytest.mark.parametrize("missing", [name for name in EXAMPLE if not EXAMPLE[name] and name != OPTIONAL])
 def test_compose_refuses_to_start_without_a_password(missing: str, tmp_path: Path) -> None:
     variables = {name: value or "x" for name, value in EXAMPLE.items()} | {missing: ""}
     refused = composed("--quiet", environment=written(tmp_path, variables))
@@ -98,11 +99,12 @@ def test_the_stack_has_the_services_that_it_promises() -> None:
     } == SERVICES.keys()  # fmt: skip
 
 
-def test_every_variable_is_required_and_stands_in_the_example() -> None:
+def test_every_variable_but_one_is_required_and_all_stand_in_the_example() -> None:
     text = "\n".join(line.split("#", 1)[0] for line in TEXT.splitlines())
     used = re.findall(r"(?<!\$)\$(?:\{(\w+)([^}]*)\}|(\w+))", text)
     assert used
-    assert not [name or bare for name, rest, bare in used if bare or not rest.startswith(":?")]
+    assert not [name or bare for name, rest, bare in used if bare or (rest[:2] == ":?") == (name == OPTIONAL)]
+    assert (OPTIONAL, ":-", "") in used
     assert {name for name, _, _ in used} == EXAMPLE.keys()
 
 

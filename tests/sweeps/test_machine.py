@@ -1,7 +1,8 @@
-"""What this machine can never give is refused by both executors, before anything is written."""
+"""What this machine can never give is refused by both executors, before anything is written; and signals."""
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +51,20 @@ def test_what_there_is_is_not_refused() -> None:
         assert there["CPU"] >= 1
         every = Resources(cpus=there["CPU"], gpus=there.get("GPU", 0.0), memory=int(there["memory"]))
         assert fit(asked_of(every, [there]), there) == 1
+
+
+def test_a_ray_that_starts_leaves_a_sigterm_to_who_took_it_before() -> None:
+    from sweeps.executors.ray_tune import keeping_sigterm
+
+    first = signal.getsignal(signal.SIGTERM)
+    try:
+        signal.signal(signal.SIGTERM, ours := lambda *_: None)
+        with keeping_sigterm():
+            signal.signal(signal.SIGTERM, lambda *_: None)  # As `ray.init` does.
+        assert signal.getsignal(signal.SIGTERM) is ours
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with keeping_sigterm():
+            signal.signal(signal.SIGTERM, ours)
+        assert signal.getsignal(signal.SIGTERM) is ours, "where nobody took it, Ray cleans up after itself"
+    finally:
+        signal.signal(signal.SIGTERM, first)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,7 @@ from sweeps.protocol import (
 )
 from sweeps.results import asked_for, objective, read_results
 from sweeps.snapshot import read_ledger, read_looks
-from trackers.compare import BestArm, Objective, arm_key, best, by_cell, leaderboard
+from trackers.compare import BestArm, Objective, best, by_cell, leaderboard
 from trackers.confirmation import Confirmation, Protocol
 from trackers.deciding import confirmations, progress
 from trackers.image_doubt import Predictions
@@ -136,7 +137,7 @@ def confirmed(home: Home, plan: Plan, trials: Sequence[TrialResult]) -> dict[str
         trial.key: seen
         for trial in trials
         if trial.kind == CONFIRM and trial.state == "complete"
-        if (seen := test_predictions(home, trial.key)) is not None
+        if (seen := test_predictions(home, home.trial(trial.key))) is not None
     }
     return confirmations(trials, found, objective(plan), images)
 
@@ -150,10 +151,10 @@ def under_way(home: Home, plan: Plan, trials: Sequence[TrialResult]) -> dict[str
     }
 
 
-def test_predictions(home: Home, key: str) -> Predictions | None:
-    """What a trial said of the test images; ``None`` where that cannot be read."""
+def test_predictions(home: Home, folder: Path) -> Predictions | None:
+    """What the trial of a folder said of the test images; ``None`` where that cannot be read."""
     try:
-        path = kept(home, home.trial(key), PREDICTIONS)
+        path = kept(home, folder, PREDICTIONS)
         if path is None:
             return None
         with np.load(path, allow_pickle=False) as arrays:
@@ -165,18 +166,6 @@ def test_predictions(home: Home, key: str) -> Predictions | None:
 def answers(home: Home, plan: Plan, trials: Sequence[TrialResult]) -> list[BestArm | Confirmation]:
     """The best of every cell: what was confirmed, else what the search found."""
     return answered(trials, confirmed(home, plan, trials), objective(plan))
-
-
-def kept_weights(home: Home, plan: Plan) -> set[str]:
-    """Keys of the trials whose weights are kept: all of the best arm of each cell, or the confirmed one."""
-    trials = read_results(home, plan, histories=False)
-    winners = {
-        (said.cell, said.winner.key)
-        if isinstance(said, Confirmation)
-        else (said.summary.cell, arm_key(said.summary))
-        for said in answers(home, plan, trials)
-    }
-    return {trial.key for trial in trials if (trial.cell, arm_key(trial)) in winners}
 
 
 def answered(

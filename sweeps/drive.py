@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from sweeps.collecting import sparing
 from sweeps.conductor import Conductor
-from sweeps.confirming import Asked, begin, kept_weights, note_looks
+from sweeps.confirming import Asked, begin, note_looks
 from sweeps.database_locks import unavailable
 from sweeps.disk import MindingConductor, trouble
 from sweeps.errors import (
@@ -25,7 +25,6 @@ from sweeps.errors import (
     code_of,
 )
 from sweeps.home import Home
-from sweeps.keeping import WEIGHTS, discard, holding
 from sweeps.ledger import Ledger
 from sweeps.options import Display, Executor, Options, Outcome
 from sweeps.plan import Plan
@@ -35,6 +34,7 @@ from sweeps.state import Clock, read_state, write_spec
 from sweeps.stopping import is_requested, stopping_in_order
 from sweeps.telling import Telling
 from sweeps.tracking import Tracking
+from sweeps.weights import finish_weights
 
 TRACKING_PATIENCE_SECONDS, OFFLINE_PATIENCE_SECONDS = 60.0, 3.0
 INTERRUPTED_PATIENCE_SECONDS, FULL_DISK_PATIENCE_SECONDS = 5.0, 0.5
@@ -53,6 +53,7 @@ class Drive:
     Attributes:
         state, reason, code, problem: How it ends, as far as that is known: state of the sweep, which limit of
             its budget ended it, exit code of the process, and the error that ended it, in words.
+        unkept: Best arms whose weights are not there.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Drive:
         self.state, self.code = "failed", UNEXPECTED
         self.reason: str | None = None
         self.problem: str | None = None
+        self.unkept: list[str] = []
         rungs = {search.study: search.rungs for search in plan.searches}
         self.ledger = opened.enter_context(closing(Ledger(home, plan.name, rungs)))
         self.tracking = Tracking(plan, home, self.ledger)
@@ -93,7 +95,7 @@ class Drive:
             self.telling.finish(self.state, self.code, self.reason, self.problem)
         return Outcome(
             self.plan, self.state, self.code, report, repeated, self.tracking.problem,
-            len(conductor.trained), self.reason, conductor.stopped_early,
+            len(conductor.trained), self.reason, conductor.stopped_early, tuple(self.unkept),
         )  # fmt: skip
 
     def _conductor(self) -> MindingConductor:
@@ -116,7 +118,7 @@ class Drive:
         self.display.note("writing the report")
         self.state, self.code = conclude(conductor, self.code)
         self.reason = conductor.ended_by if self.state == "budget" else None
-        finish_weights(self.plan, home, conductor, self.tracking)
+        self.unkept = finish_weights(self.plan, home, conductor, self.tracking)
         if self.state == "interrupted":  # Who ends it may not wait for long: first what is to be kept.
             self.tracking.finish(self.state, [], INTERRUPTED_PATIENCE_SECONDS)
             self.clock.write(self.state, self.reason)
@@ -231,28 +233,6 @@ def conclude(conductor: Conductor, code: int) -> tuple[str, int]:
         return "failed", NONE_SUCCEEDED
     state = "done" if conductor.ended_by is None else "budget"
     return state, SOME_FAILED if conductor.states["failed"] else DONE
-
-
-def finish_weights(plan: Plan, home: Home, conductor: Conductor, tracking: Tracking) -> None:
-    """Keep the weights that the specification says: of each cell's best, upload them; of the others none.
-
-    While trials are left, an arm that is behind may still be the best: nothing is removed.
-    """
-    if plan.spec.tracking.keep != "best" or conductor.stopping:
-        return
-    there = holding(home, WEIGHTS)
-    keep, now = kept_weights(home, plan), {live.entry.ref: live for live in conductor.trained}
-    for entry, cell, row in tracking.tracked():
-        if row.state != "complete" or "origin" in row.attrs:
-            continue
-        folder = home.trial(entry.key, entry.fresh)
-        if entry.key not in keep:
-            if folder.name in there:
-                discard(home, folder, WEIGHTS)
-        elif entry.ref in now:
-            tracking.add_weights(now[entry.ref])
-        elif folder.name in there:  # Trained by a driver that did not come to its end.
-            tracking.tell(entry, cell, row, weights=True)
 
 
 def write_report(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cefl.config import TrialConfig
 from sweeps.best_spec import arm_of, best_spec
-from sweeps.cells import CONFIRM, Cell
+from sweeps.cells import Cell
 from sweeps.confirming import answers, test_predictions
 from sweeps.errors import EnvironmentProblem, InputError
 from sweeps.files import write_json, write_text
@@ -22,7 +22,8 @@ from sweeps.repeating import EXPECTED, expected_of
 from sweeps.replacing import check_free, writing_out
 from sweeps.results import read_results
 from sweeps.state import stored_plan
-from trackers.compare import BestArm, arm_key
+from sweeps.weights import folder_with_weights, members
+from trackers.compare import BestArm
 from trackers.confirmation import Confirmation
 from trackers.table import TrialResult
 
@@ -67,14 +68,14 @@ def export(
     plan = stored_plan(home, name)
     trials = read_results(home, plan, histories=False)
     answer = chosen_answer(plan, answers(home, plan, trials), cell)
-    trial = chosen_trial(home, trials, answer, seed)
+    trial, source = chosen_trial(home, name, trials, answer, seed)
     folder = (out or Path(f"{name}-{trial.cell}".replace(":", "-"))).absolute()
     check_free(folder, force)
     own = plan.cell(trial.cell)
     if own is None:
         raise InputError(f"{trial.cell}: the specification has this cell no more")
     with writing_out(folder, force) as aside:
-        write_all(aside, home, plan, own, trials, trial, answer)
+        write_all(aside, home, plan, own, trials, trial, source, answer)
     return Export(folder, own, trial, answer, tuple(sorted(folder.iterdir())))
 
 
@@ -98,51 +99,45 @@ def chosen_answer(
     return by_cell[wanted]
 
 
-def members(trials: Sequence[TrialResult], answer: BestArm | Confirmation) -> list[TrialResult]:
-    """The complete trials that an answer rests on."""
-    confirmed = isinstance(answer, Confirmation)
-    arm = arm_of(answer)
-    key = (arm.loss, tuple(sorted(arm.params.items())))
-    cell = answer.cell if isinstance(answer, Confirmation) else answer.summary.cell
-    return [
-        trial
-        for trial in trials
-        if trial.cell == cell and arm_key(trial) == key and trial.state == "complete"
-        if (trial.kind == CONFIRM) == confirmed
-    ]
-
-
 def chosen_trial(
-    home: Home, trials: Sequence[TrialResult], answer: BestArm | Confirmation, seed: int | None
-) -> TrialResult:
-    """The trial whose weights are exported.
+    home: Home, name: str, trials: Sequence[TrialResult], answer: BestArm | Confirmation, seed: int | None
+) -> tuple[TrialResult, Path]:
+    """The trial whose weights are exported, and the folder of the training that they are of.
 
     Raises:
         InputError: If there are none.
     """
-    there = holding(home, WEIGHTS)
+    there, own = holding(home, WEIGHTS), members(trials, answer)
+    seeds = sorted(trial.seed for trial in own)
+    if seed is not None and seed not in seeds:
+        told = ", ".join(map(str, seeds))
+        raise InputError(f"--seed: {seed} is none of {told}, the seeds of {arm_of(answer).arm}")
     weighted = [
-        trial
-        for trial in members(trials, answer)
-        if home.trial(trial.key).name in there and seed in (None, trial.seed)
+        (trial, folder)
+        for trial in own
+        if seed in (None, trial.seed) and (folder := folder_with_weights(home, trial.key, there)) is not None
     ]
     if not weighted:
         which = "" if seed is None else f" of seed {seed}"
+        best = home.sweep(name) / "report" / BEST
         raise InputError(
-            f"{arm_of(answer).arm}: no weights{which} were kept; say `tracking: {{keep: best}}` in the"
-            " specification and run it with --fresh, or in another home"
+            f"{arm_of(answer).arm}: no weights{which} were kept; to train it once more and keep them:"
+            f" sweeps run {best} --fresh --home {home.root}"
         )
-    return max(weighted, key=lambda trial: (trial.score or 0.0, -trial.seed))
+    return max(weighted, key=lambda each: (each[0].score or 0.0, -each[0].seed))
 
 
 def write_all(
     folder: Path, home: Home, plan: Plan, cell: Cell, trials: Sequence[TrialResult], trial: TrialResult,
-    answer: BestArm | Confirmation,
+    source: Path, answer: BestArm | Confirmation,
 ) -> None:  # fmt: skip
-    """Everything, into a folder that is there and empty."""
+    """Everything, into a folder that is there and empty.
+
+    Args:
+        source: Folder of the training that the weights are of.
+    """
     from cefl.exported import write_model  # Takes torch.
 
-    source = home.trial(trial.key)
     result = read_result(source) or {}
     config = TrialConfig.from_json(result["config"])
     weights = kept(home, source, WEIGHTS)
@@ -151,7 +146,8 @@ def write_all(
     write_model(folder, config, weights)
     write_text(folder / BEST, best_spec(plan, [answer]))
     write_json(folder / EXPECTED, expected_of(home, members(trials, answer)))
-    card = Card(plan, cell, config, trial, answer, result["final"], test_predictions(home, trial.key))
+    this = replace(trial, metrics=result["metrics"])  # Of a repetition they may differ in the last digits.
+    card = Card(plan, cell, config, this, answer, result["final"], test_predictions(home, source))
     write_text(folder / CARD, model_card(card))
 
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeps.confirming import kept_weights
 from sweeps.data_sets import caches, users
-from sweeps.errors import AlreadyRunning, InputError, SweepError
+from sweeps.errors import AlreadyRunning, InputError
 from sweeps.home import Home, described
 from sweeps.keeping import CHECKPOINTS as PREFIX
 from sweeps.keeping import WEIGHTS, store_of, trials_of
 from sweeps.snapshot import LedgerRow, read_ledger
-from sweeps.state import read_state, stored_plan
+from sweeps.weights import needed_by
 from trackers.connection import masked
 
 CHECKPOINTS, LEFT_OVERS = "checkpoint-*.pt", ".*.tmp"
@@ -130,17 +129,10 @@ def weights_of(home: Home, keys: set[str]) -> Iterator[Garbage]:
 
 def spare_weights(home: Home, rows: list[LedgerRow]) -> set[str]:
     """Keys of the trials that are the best of no cell of a sweep that keeps the best."""
-    wanted: set[str] = set()
-    for name in home.sweeps():
-        mine = {row.attrs["key"] for row in rows if row.study.partition("/")[0] == name}
-        try:
-            ended, plan = read_state(home, name).state in ("done", "budget"), stored_plan(home, name)
-        except (SweepError, ValueError):  # Its data are gone, say: what it needs cannot be told.
-            ended, plan = False, None
-        if plan is None or not ended or plan.spec.tracking.keep != "best":
-            wanted |= mine
-        else:
-            wanted |= kept_weights(home, plan)
+    started: dict[str, set[str]] = {name: set() for name in home.sweeps()}
+    for row in rows:
+        started.setdefault(row.study.partition("/")[0], set()).add(row.attrs["key"])
+    wanted = set().union(*(needed_by(home, name, keys) for name, keys in started.items()))
     known = {row.attrs["key"] for row in rows if row.state != "running"}
     return known - wanted
 

@@ -65,3 +65,4 @@ class Outcome:
     trained: int
     reason: str | None = None
     stopped_early: int = 0
+    unkept: tuple[str, ...] = ()  # Best arms whose weights are not there.

@@ -322,6 +322,9 @@ def tell(outcome: Outcome, place: Home, home: str | None, verb: str, json: bool)
         "budget": outcome.reason and f"{outcome.reason}; with a larger one the same command goes on",
         "report": str(outcome.report) if outcome.report else None,
         "run the best": f"{call} run {best}{at}" if best and best.exists() else None,
+        "weights": outcome.unkept
+        and f"none were kept of {', '.join(outcome.unkept)}; to train that once more and keep them:"
+        f" {call} run {best} --fresh{at}",
         "see every run": f"{call} ui {outcome.plan.name}{at}",
         "tracking": outcome.tracking_problem
         and f"incomplete: {outcome.tracking_problem}; then: {call} sync {outcome.plan.name}{at}",
@@ -329,7 +332,7 @@ def tell(outcome: Outcome, place: Home, home: str | None, verb: str, json: bool)
     }
     print()
     for title, text in lines.items():
-        if text is not None:
+        if text:
             print(f"{title:<14} {text}")
     raise typer.Exit(outcome.exit_code)
 

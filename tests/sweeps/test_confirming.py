@@ -253,10 +253,10 @@ def test_seeds_and_validation_that_do_not_fit_the_confirmation_are_refused(
 def test_predictions_that_cannot_be_read_are_not_there(home: Path) -> None:
     place = Home(home)
     folder = place.trial("abc")
-    assert predictions_of(place, "abc") is None
+    assert predictions_of(place, folder) is None
     folder.mkdir(parents=True)
     (folder / "predictions.npz").write_bytes(b"torn")
-    assert predictions_of(place, "abc") is None
+    assert predictions_of(place, folder) is None
 
 
 def test_a_budget_ends_the_search_and_pays_for_no_confirmation(

@@ -118,7 +118,7 @@ def test_the_folder_is_replaced_only_when_asked_and_whole(home: Path, exported: 
     [
         ({}, "--cell: small has 2 cells; give one of digits-rho10-resnet8, digits-rho20-resnet8"),
         ({"cell": "digits"}, "--cell: 'digits' is not one of digits-rho10"),
-        ({"cell": CELL, "seed": 7}, "no weights of seed 7 were kept"),
+        ({"cell": CELL, "seed": 7}, "--seed: 7 is none of 0, the seeds of"),
     ],
 )
 def test_what_cannot_be_exported_is_told(
@@ -163,3 +163,26 @@ def test_names_that_the_registry_does_not_take_are_told(home: Path, tmp_path: Pa
 )
 def test_every_data_set_has_an_alias(dataset: str, alias: str) -> None:
     assert alias_of(dataset) == alias
+
+
+def test_a_best_arm_without_weights_is_told_and_has_them_after_what_is_told(
+    home: Path, tmp_path: Path
+) -> None:
+    """Last: what it trains stays in the home that these tests share."""
+    expected = Path(sweeps.export("small", cell=CELL, out=tmp_path / "first", home=home)["folder"])
+    (told,) = json.loads((expected / "expected.json").read_text())["trials"]
+    weights = home / "trials" / told["key"] / "weights.safetensors"
+    weights.unlink()
+    best = home / "sweeps" / "small" / "report" / "best.yaml"
+    with pytest.raises(
+        InputError, match=rf"no weights were kept; .+: sweeps run {best} --fresh --home {home}"
+    ):
+        sweeps.export("small", cell=CELL, out=tmp_path / "none", home=home)
+    outcome = sweeps.run(best, home=home, executor="inline", progress=False)
+    assert [each.rpartition(" ")[2] for each in outcome.unkept] == [CELL]
+    assert sweeps.run(best, home=home, executor="inline", fresh=True, progress=False).unkept == ()
+    again = Path(sweeps.export("small", cell=CELL, out=tmp_path / "again", home=home)["folder"])
+    assert not weights.exists()
+    images = np.zeros((2, 8, 8), np.uint8)
+    assert cefl.load(again).predict(images) == cefl.load(expected).predict(images)
+    assert (again / "README.md").read_text() == (expected / "README.md").read_text()

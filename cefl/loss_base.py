@@ -138,3 +138,15 @@ class Loss(nn.Module):
     def shared(self) -> dict[str, Any]:
         """Arguments that every loss has."""
         return {"weight": self.weight, "reduction": self.reduction, "ignore_index": self.ignore_index}
+
+    def mass(self, targets: Tensor) -> Tensor | int:
+        """What reduction ``mean`` divides by: times it, the means of batches add up to that of all.
+
+        Args:
+            targets: Shape ``(N,)``, of which all count.
+
+        Returns:
+            ``N``; with class weights their sum over the targets, a float64 scalar.
+        """
+        weight = self.shared()["weight"]
+        return len(targets) if weight is None else weight[targets].double().sum()

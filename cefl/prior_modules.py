@@ -79,6 +79,10 @@ class CBFocalLoss(PriorLoss):
         """Shown in the parentheses of ``repr``."""
         return f"beta={self.beta}, gamma={self.gamma}"
 
+    def mass(self, targets: Tensor) -> int:
+        """The number of targets: Cui et al. do not divide by the weights."""
+        return len(targets)
+
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of a batch, see `class_balanced_loss`."""
         fitting(self.weight, logits)

@@ -25,6 +25,7 @@ from cefl import augment
 from cefl.catalog import PRECISIONS
 from cefl.errors import CeflError
 from cefl.imagenet import imagenet, imagenet_draws
+from cefl.loss_base import Loss
 from cefl.memory import keep_freed_memory
 from cefl.metrics import classification_metrics
 from cefl.recipes import Recipe
@@ -63,7 +64,9 @@ class SplitResult:
     """What a model does on one set.
 
     Attributes:
-        loss: Mean over the images, in nats.
+        loss: Mean over the images, in nats, whatever their order and batches; with class weights that the
+            loss divides by (a deferred one does), the weighted mean. Of a loss of one's own, that of its
+            batches by their size.
         targets: True classes in the set's order, ``(N,)``.
         predictions: Classes of the largest logit, ``(N,)``.
         metrics: As `cefl.metrics.classification_metrics` names them.
@@ -82,7 +85,7 @@ class EpochResult:
     Attributes:
         epoch: Counted from 1.
         learning_rate: Of the whole epoch.
-        train_loss: Mean over the augmented images as they came, in nats.
+        train_loss: Likewise a mean, over the augmented images as they came, in nats.
         train_accuracy: Likewise, in [0, 1].
         splits: The evaluated sets by name.
         seconds: For training and evaluation.
@@ -186,16 +189,19 @@ class Fit:
         """Loss, predictions and metrics of the model as it stands on a set."""
         self.model.eval()
         total = torch.zeros((), dtype=torch.float64, device=self.device)
+        mass: Tensor | int = 0
         predictions = []
         for batch in torch.split(images.indices, self._evaluation_batch(images)):
             inputs, targets = self._batch(images, batch)
             with self._autocast():
                 logits = self.model(self._normalise(self._floats(inputs)))
-            total += self.loss(logits.float(), targets).double() * len(batch)
+            share = mass_of(self.loss, targets)
+            total += self.loss(logits.float(), targets).double() * share
+            mass = mass + share
             predictions.append(logits.argmax(dim=1))
         targets_all, predicted = images.targets, torch.cat(predictions).cpu().numpy()
         metrics = classification_metrics(targets_all, predicted, logits.shape[1])
-        return SplitResult(float(total) / len(images), targets_all, predicted, metrics)
+        return SplitResult(float(total) / float(mass), targets_all, predicted, metrics)
 
     def _train_epoch(self, learning_rate: float) -> tuple[float, float]:
         for group in self.optimizer.param_groups:
@@ -210,6 +216,7 @@ class Fit:
         ]
         draws = self._draws(len(order), generator)
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        mass: Tensor | int = 0
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         for batch, draw in zip(
             batches(order, self.recipe.batch_size), batches(draws, self.recipe.batch_size), strict=True
@@ -222,9 +229,11 @@ class Fit:
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
             # Weighted by batch size: the last batch is usually smaller.
-            loss_sum += loss.detach().double() * len(targets)
+            share = mass_of(self.loss, targets)
+            loss_sum += loss.detach().double() * share
+            mass = mass + share
             correct += (logits.detach().argmax(dim=1) == targets).sum()
-        return float(loss_sum) / len(order), int(correct) / len(order)
+        return float(loss_sum) / float(mass), int(correct) / len(order)
 
     def _evaluation_batch(self, images: ImageSet) -> int:
         height, width = images.images.shape[1:3]
@@ -279,8 +288,9 @@ def fit(
 
     Args:
         model: Maps float32 ``(N, C, H, W)`` to logits ``(N, classes)``.
-        loss: Called with float32 logits and int64 targets; returns the mean over the batch in nats. One with
-            a schedule has ``set_epoch``, called with the epoch, from 0, before it begins.
+        loss: Called with float32 logits and int64 targets; returns the mean over the batch in nats, which one
+            of `cefl.losses` may have weighted (`Loss.mass`). One with a schedule has ``set_epoch``, called
+            with the epoch, from 0, before it begins.
         train: The images to train on, at least ``recipe.batch_size`` of them.
         seed: Decides order and augmentation of every epoch.
         mean: Per channel, of pixels in [0, 1].
@@ -311,6 +321,11 @@ def fit(
     if state is not None:
         run.load_state_dict(state)
     return run
+
+
+def mass_of(loss: nn.Module, targets: Tensor) -> Tensor | int:
+    """What the mean of a batch was divided by: the number of images, or what a loss of ours says."""
+    return loss.mass(targets) if isinstance(loss, Loss) else len(targets)
 
 
 def stream(seed: int, *path: int) -> int:

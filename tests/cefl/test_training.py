@@ -286,6 +286,31 @@ def test_evaluation_is_that_of_a_plain_loop(digits: tuple[Tensor, Tensor]) -> No
     assert result.metrics == classification_metrics(result.targets, result.predictions, 10)
 
 
+@pytest.mark.parametrize(
+    ("name", "weighted"),
+    [("cross_entropy_drw", True), ("ldam_drw", True), ("cb_cross_entropy", False), ("cefl", False)],
+)
+def test_the_loss_of_a_set_depends_on_no_batches_and_no_order(
+    digits: tuple[Tensor, Tensor], name: str, weighted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Class by class, batches have other summed weights than the whole."""
+    pixels, labels = digits
+    sizes = [10 * (label + 1) for label in range(10)]
+    loss = build_loss(name, {"defer": 0.0} if weighted else {}, train_counts=sizes, epochs=3)
+    run = fit(
+        build_model("resnet8", 10, 1, 8, seed=7), loss, some(digits, 0, 83), SHORT, seed=0, mean=MEAN,
+        std=STD, precision="float32",
+    )  # fmt: skip
+    by_class = ImageSet(pixels, labels, torch.arange(300)[labels[:300].argsort()])
+    found = [run.evaluate(each).loss for each in (by_class, some(digits, 0, 300))]
+    with torch.no_grad():
+        whole = run.loss(run.model(run._normalise(run._floats(pixels[:300]))), labels[:300])
+    assert found[0] == pytest.approx(float(whole), rel=1e-5)
+    monkeypatch.setattr("cefl.training.EVALUATION_BATCH", 37)
+    found += [run.evaluate(each).loss for each in (by_class, some(digits, 0, 300))]
+    assert found == pytest.approx([found[0]] * 4, rel=1e-5)
+
+
 def test_sets_of_the_last_epoch_are_evaluated_then_alone(digits: tuple[Tensor, Tensor]) -> None:
     results = list(small(digits, last_epoch={"test": some(digits, 1200, 1300)}))
     assert [sorted(each.splits) for each in results] == [["val"], ["val"], ["test", "val"]]

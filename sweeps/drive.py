@@ -73,11 +73,12 @@ class Drive:
         self.clock = Clock(home, plan.name, loaded)
         self.telling = opened.enter_context(Telling(home, plan, self.ledger, options.notify, display.note))
         self._opened = opened
+        self.conductor: MindingConductor | None = None
 
     def run(self, executor: Executor | None) -> Outcome:
         """Train what is left, and report; with the executor if there is one already."""
         try:
-            conductor = self._conductor()
+            conductor = self.conductor = self._conductor()
             self.code = execute(conductor, self.loaded, self.options, self.display, executor)
             report = self._conclude(conductor)
             repeated = compare_fresh(self.ledger, self.home) if self.options.fresh else []
@@ -136,16 +137,20 @@ class Drive:
         Returns:
             What is raised instead: one of a ledger's database as what it means.
         """
-        told, disk = error, None
+        told, disk, patience = error, None, OFFLINE_PATIENCE_SECONDS
         if self.home.ledger is not None and isinstance(error, StorageInternalError | DBAPIError):
             self.state, told = "interrupted", unavailable(self.home.ledger, error.__cause__ or error)
-            self.tracking.finish(self.state, [], OFFLINE_PATIENCE_SECONDS)
         elif not isinstance(error, Exception):  # A signal, beside the trainings.
-            self.state = "interrupted"
+            self.state, patience = "interrupted", INTERRUPTED_PATIENCE_SECONDS
         elif (disk := trouble(error, self.home)) is not None:
-            self.state = "interrupted"
-            with suppress(OSError):
-                self.tracking.finish(self.state, [], FULL_DISK_PATIENCE_SECONDS)
+            self.state, patience = "interrupted", FULL_DISK_PATIENCE_SECONDS
+        else:
+            self.state = "failed"
+        if self.tracking.is_open:
+            with suppress(OSError):  # What ended the sweep is what is told.
+                for live in self.conductor.live.values() if self.conductor is not None else ():
+                    self.tracking.ended(live, "interrupted", None, None)
+                self.tracking.finish(self.state, [], patience)
         self.code = code_of(told) if disk is None else ENVIRONMENT  # As `minding_disk` will raise it.
         self.problem = disk or str(told) or type(told).__name__
         return told

@@ -57,6 +57,7 @@ class Tracking:
         self.known = read_tracking(home.sweep(plan.name))
         self.tags = git_tags()
         self.problem: str | None = None
+        self.is_open = False  # Whether the writer runs, and the sweep's own run is open.
         try:
             self.writer = RunWriter(
                 self.uri,
@@ -76,6 +77,7 @@ class Tracking:
         """
         load()  # Here, since imports in two threads at once may get in each other's way.
         self.writer.start()
+        self.is_open = True
         self.open_sweep()
         for entry, cell, row in self.tracked():
             if not self.known.get(entry.run_ref, {}).get("complete"):
@@ -223,6 +225,7 @@ class Tracking:
 
     def finish(self, state: str, artifacts: list[Path], patience: float) -> bool:
         """End the sweep's own run and wait for the writer; whether MLflow holds everything."""
+        self.is_open = False
         self.close_sweep(state, artifacts)
         complete = self.writer.flush(patience)
         self._remember()

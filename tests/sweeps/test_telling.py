@@ -142,6 +142,14 @@ class Breaking(Silent):
         raise self.error
 
 
+def parent_run(home: Path) -> str:
+    """How MLflow says that the sweep's own run has ended."""
+    with closing(sqlite3.connect(home / "mlflow.db")) as database:
+        query = "SELECT status FROM runs WHERE run_uuid NOT IN (SELECT run_uuid FROM tags WHERE key = ?)"
+        ((status,),) = database.execute(query, ("mlflow.parentRunId",)).fetchall()
+        return str(status)
+
+
 def test_the_exit_code_that_is_told_is_that_of_the_process_whatever_ends_it(
     small_spec: Path, home: Path, room: Any, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
@@ -169,8 +177,30 @@ def test_the_exit_code_that_is_told_is_that_of_the_process_whatever_ends_it(
             assert str(error.args[-1])[:20] in last["reason"], "what it was"
             assert last["level"] == "ERROR"
         assert read_state(Home(home), "small").state == state
+        assert parent_run(home) == {"failed": "FAILED", "interrupted": "KILLED"}[state], error
     log = (home / "sweeps/small/log.jsonl").read_text()
     assert SECRET not in log + capfd.readouterr().err, "also where an error quotes it"
+
+
+class Starting(Silent):
+    """Raises something when a trial has begun."""
+
+    def started(self, live: Any) -> None:
+        raise RuntimeError("nobody foresaw this")
+
+
+def test_what_nobody_foresaw_leaves_no_run_that_seems_to_go_on(
+    small_spec: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "display_of", lambda *given: Starting())
+    assert run(monkeypatch, "run", small_spec, "--home", home) == 1
+    with closing(sqlite3.connect(home / "mlflow.db")) as database:
+        statuses = sorted(status for (status,) in database.execute("SELECT status FROM runs"))
+    assert statuses == ["FAILED", "KILLED"], "that of the sweep, and that of its trial"
+    monkeypatch.undo()
+    assert run(monkeypatch, "run", small_spec, "--home", home) == 0
+    with closing(sqlite3.connect(home / "mlflow.db")) as database:
+        assert [each for each in database.execute("SELECT status FROM runs")] == [("FINISHED",)] * 4
 
 
 def test_a_call_that_fails_is_told_without_the_address_and_changes_nothing(

@@ -11,18 +11,16 @@ import hashlib
 import io
 import logging
 import pickle
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from cefl.checkpoint_files import ASIDE, NAME, found
 from cefl.disk import write_aside
 from cefl.errors import CheckpointError, StorageError
 
-NAME = re.compile(r"checkpoint-(\d{6})-([0-9a-f]{64})\.pt")
-ASIDE = ".checkpoint-*.tmp"
 LOG = logging.getLogger(__name__)
 
 
@@ -82,18 +80,6 @@ def load_checkpoint(folder: Path, warn: Callable[[str], None] = LOG.warning) -> 
 def _told(folder: Path, damaged: list[str], instead: str) -> str:
     names = ", ".join(damaged)
     return f"{folder}: damaged, since the SHA-256 is not the one in the name: {names}; the training {instead}"
-
-
-def delete_checkpoints(folder: Path) -> None:
-    """Remove what only a resume needs."""
-    for path in [*(place for _, place in found(folder)), *folder.glob(ASIDE)]:
-        path.unlink(missing_ok=True)
-
-
-def found(folder: Path) -> list[tuple[int, Path]]:
-    """Checkpoints of a folder as (epoch, path), newest first."""
-    matches = ((NAME.fullmatch(path.name), path) for path in folder.glob("checkpoint-*.pt"))
-    return sorted(((int(match[1]), path) for match, path in matches if match), reverse=True)
 
 
 def _whole_bytes(path: Path) -> bytes | None:

@@ -47,6 +47,9 @@ class Conductor:
             is left.
         seconds: How long earlier drivers of the sweep ran.
         retry: Run what failed again, too.
+
+    Attributes:
+        states: How many trials have ended, by their state.
     """
 
     def __init__(
@@ -62,7 +65,7 @@ class Conductor:
         self.stopped_early = 0
         ledger.close_unfinished_asks()
         rows = [row for row in ledger.rows() if "key" in row.attrs]
-        self.states = Counter(row.state for row in asked_for(plan, rows))
+        self.states = Counter(row.state for row in asked_for(plan, rows) if row.state != "running")
         self.account = account_of(plan, rows, home, seconds)
         cells = {cell.name: cell for cell in plan.cells}
         self.interrupted: deque[tuple[Entry, Cell]] = deque()
@@ -70,7 +73,7 @@ class Conductor:
             if row.state == "running":
                 entry, cell = entry_of(row), cells.get(row.study.split("/")[1])
                 if cell is None or not self._is_planned(entry, cell):
-                    self.states.update(running=-1, failed=1)
+                    self.states["failed"] += 1
                     ledger.fail(entry, TAKEN_OUT)
                 else:
                     self.interrupted.append((entry, cell))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cefl.checkpoint_files import delete_checkpoints
 from cefl.data.dataset import META
 from sweeps.files import write_bytes
 from sweeps.home import Home
@@ -77,8 +78,7 @@ def discard(home: Home, folder: Path, name: str) -> None:
 
 def forget_checkpoints(home: Home, folder: Path) -> None:
     """Remove what only a resume needs."""
-    for path in folder.glob(f"{CHECKPOINTS}*.pt"):
-        path.unlink(missing_ok=True)
+    delete_checkpoints(folder)
     store = store_of(home)
     if store is not None:
         place = place_of(home, folder.name)

@@ -184,11 +184,6 @@ def best(trials: Iterable[TrialResult], objective: Objective) -> list[BestArm]:
     return [_best(arms, objective) for arms in by_cell(leaderboard(trials, objective)).values() if arms[0].n]
 
 
-def cells_without_winner(trials: Iterable[TrialResult], objective: Objective) -> tuple[str, ...]:
-    """Names of the cells in which no trial is complete, in the order of their appearance."""
-    return tuple(cell for cell, arms in by_cell(leaderboard(trials, objective)).items() if not arms[0].n)
-
-
 def by_cell(board: Iterable[ArmSummary]) -> dict[str, list[ArmSummary]]:
     """A leaderboard by the name of the cell, orders kept."""
     cells: dict[str, list[ArmSummary]] = {}

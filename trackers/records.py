@@ -6,9 +6,7 @@ described. History and metrics are MLflow's own metrics, the confusion matrices 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from trackers.names import LONGEST_TAG, cut, from_tags, to_tags
@@ -105,13 +103,6 @@ def trial_of(
         "confusion": confusion,
     }
     return TrialResult.from_record(record)
-
-
-def write_confusion(trial: TrialResult, folder: Path) -> Path:
-    """Write the confusion matrices of a trial as the artifact that `trackers.readback` reads."""
-    path = folder / CONFUSION
-    path.write_text(json.dumps(dict(trial.confusion)), encoding="utf-8")
-    return path
 
 
 def _state(status: str, tag: str | None) -> str:

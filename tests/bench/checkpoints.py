@@ -20,7 +20,8 @@ import torch
 from measuring import Bench, scratch, timed
 
 from cefl import trial
-from cefl.checkpoints import found, save_checkpoint
+from cefl.checkpoint_files import found
+from cefl.checkpoints import save_checkpoint
 from cefl.config import TrialConfig
 from cefl.losses import build_loss
 from cefl.models import build_model

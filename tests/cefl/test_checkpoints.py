@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from cefl import checkpoints
-from cefl.checkpoints import delete_checkpoints, found, load_checkpoint, save_checkpoint
+from cefl.checkpoint_files import delete_checkpoints, found
+from cefl.checkpoints import load_checkpoint, save_checkpoint
 from cefl.disk import write_aside
 from cefl.errors import CheckpointError, StorageError
 

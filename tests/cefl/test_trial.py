@@ -21,7 +21,7 @@ from published_weights import put_weights
 from safetensors.torch import load_file
 
 from cefl import trial
-from cefl.checkpoints import found
+from cefl.checkpoint_files import found
 from cefl.config import PLACES, TrialConfig
 from cefl.data import open_dataset, prepare
 from cefl.errors import CeflError, CheckpointError, DataError, ImbalanceError

@@ -19,7 +19,7 @@ from forked import ended, run_inline, until
 from inspecting import assert_whole, histories, ledger, runs
 
 from cefl import trial
-from cefl.checkpoints import found
+from cefl.checkpoint_files import found
 from cefl.data.dataset import META, digest_of, open_dataset, read_meta, statistics
 
 DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {

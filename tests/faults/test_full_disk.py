@@ -23,7 +23,8 @@ from forked import ended, start, until
 from inspecting import assert_whole, histories, ledger
 
 from cefl import trial
-from cefl.checkpoints import found, load_checkpoint
+from cefl.checkpoint_files import found
+from cefl.checkpoints import load_checkpoint
 from sweeps import drive
 from sweeps.home import LEAST_FREE
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from simulated_training import DriverDied, Simulated, conductor_of, planned
 
 from sweeps import notifying
 from sweeps.cli import main, running
@@ -22,6 +23,7 @@ from sweeps.errors import EnvironmentProblem
 from sweeps.home import Home
 from sweeps.library import Silent
 from sweeps.state import read_state
+from sweeps.telling import Telling
 
 SECRET = "T0KEN-in-the-address"
 
@@ -236,3 +238,30 @@ def test_another_kind_of_log_is_refused(
     assert run(monkeypatch, "run", small_spec, "--home", tmp_path / "home", "--log", "xml") == 2
     assert "--log: 'xml' is not one of text, json" in capsys.readouterr().err
     assert not (tmp_path / "home").exists()
+
+
+ONE = """
+name: one
+data: {source: "npz:stripes.npz", imbalance: 4}
+validation: {unused: 5}
+depth: 8
+losses: [cross_entropy]
+recipe: {preset: digits, epochs: 2, batch_size: 16, precision: float32}
+"""
+
+
+def test_a_trial_that_was_interrupted_is_counted_once_at_the_end(home: Path, stripes: Path) -> None:
+    place = Home(home)
+    plan = planned(place, ONE, stripes.parent)
+    place.sweep("one").mkdir(parents=True)
+    first = conductor_of(place, plan)
+    with pytest.raises(DriverDied):
+        Simulated(lambda config, epoch: 0.5, rows=1).run(first)
+    first.ledger.close()
+    second = conductor_of(place, plan)
+    with closing(second.ledger), Telling(place, plan, second.ledger, None, print) as telling:
+        telling.states = second.states
+        Simulated(lambda config, epoch: 0.5).run(second)
+        telling.finish("done", 0, None)
+    last = json.loads((place.sweep("one") / "log.jsonl").read_text().splitlines()[-1])
+    assert (last["event"], last["trials"]) == ("sweep ended", {"complete": 1})

@@ -8,7 +8,7 @@ import statistics
 import pytest
 from synthetic_trials import sweep, trial
 
-from trackers.compare import Objective, best, by_cell, cells_without_winner, leaderboard
+from trackers.compare import Objective, best, by_cell, leaderboard
 from trackers.table import TrialResult
 
 OBJECTIVE = Objective()
@@ -113,7 +113,7 @@ def test_cross_entropy_as_the_best_arm_differs_from_itself_by_nothing() -> None:
     assert (winner.summary.loss, winner.difference) == ("cross_entropy", 0.0)
 
 
-def test_cells_are_ranked_apart_and_those_without_a_result_are_named() -> None:
+def test_cells_are_ranked_apart_and_those_without_a_result_have_no_best() -> None:
     trials = [
         cefl(0.4, cell="b"),
         cefl(None, cell="c", state="failed"),
@@ -121,7 +121,6 @@ def test_cells_are_ranked_apart_and_those_without_a_result_are_named() -> None:
         cefl(0.6, cell="a"),
     ]
     assert [(arm.summary.cell, arm.mean) for arm in best(trials, OBJECTIVE)] == [("b", 0.4), ("a", 0.6)]
-    assert cells_without_winner(trials, OBJECTIVE) == ("c",)
     assert best([], OBJECTIVE) == []
     assert leaderboard([], OBJECTIVE) == []
 

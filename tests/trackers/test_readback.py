@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from mlflow_server import free_port
 
 from trackers.errors import SweepNotFound, TrackingUnavailable
 from trackers.readback import read_mlflow
-from trackers.records import STATUS, run_of, write_confusion
+from trackers.records import CONFUSION, STATUS, run_of
 from trackers.table import TrialResult
 from trackers.wanted import Artifact, Run
 from trackers.writer import RunWriter
@@ -72,7 +73,8 @@ def write(uri: str, sweep: str, trials: list[TrialResult], folder: Path) -> dict
             if each.state != "running":
                 place = folder / str(each.number)
                 place.mkdir()
-                files = [Artifact(write_confusion(each, place))] if each.confusion else []
+                (place / CONFUSION).write_text(json.dumps(dict(each.confusion)), encoding="utf-8")
+                files = [Artifact(place / CONFUSION)] if each.confusion else []
                 writer.close(ref, STATUS[each.state], tags=run_of(each, ref).tags, artifacts=files)
         assert writer.flush(30), writer.problems
         return {int(each.ref.split("#")[1]): each.run_id for each in writer.drain() if "#" in each.ref}

@@ -44,13 +44,13 @@ def finish_weights(plan: Plan, home: Home, conductor: Conductor, tracking: Track
     keep, there = kept_weights(trials, found), holding(home, WEIGHTS)
     now = {live.entry.ref: live for live in conductor.trained}
     own = [each for each in tracking.tracked() if each[2].state == "complete"]
-    keep |= needed_elsewhere(home, plan.name, {entry.key for entry, _, _ in own} - keep)
+    elsewhere = needed_elsewhere(home, plan.name, {entry.key for entry, _, _ in own} - keep)
     for entry, cell, row in own:
         if "origin" in row.attrs:
             continue
         folder = home.trial(entry.key, entry.fresh)
         if entry.key not in keep:
-            if folder.name in there:
+            if folder.name in there and entry.key not in elsewhere:
                 discard(home, folder, WEIGHTS)
         elif entry.ref in now:
             tracking.add_weights(now[entry.ref])

@@ -221,16 +221,16 @@ class Conductor:
         return self._execute(self._start(*with_lease), point.cell, lease)
 
     def _next_retry(self, entry: Entry, cell: Cell) -> Assignment | None:
-        """A trial that failed, as a new one of the same key; its run in MLflow is the same."""
+        """A trial that failed or is damaged, as a new one of the same key; its run in MLflow is the same."""
         lease = self._lease(entry.key)
         if lease is None:
             self.retries.append((entry, cell))
             return None
         again = (entry.study, cell, entry.loss, entry.params, entry.seed, entry.kind)
         started = self._start(*again, first=entry.first)
-        failed = "reason" in entry.attrs
-        self.states["failed" if failed else "complete"] -= 1
-        if not failed:
+        ended = "pruned" if STOPPED in entry.attrs else "failed" if "reason" in entry.attrs else "complete"
+        self.states[ended] -= 1
+        if ended != "failed":
             set_aside(self.home.trial(entry.key))
         if whole_result(self.home.trial(entry.key)) is not None:  # Another sweep has trained it since.
             self._release(entry.key)

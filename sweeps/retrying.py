@@ -20,13 +20,15 @@ def to_retry(
 ) -> Iterator[tuple[Entry, Cell]]:
     """Trials that the plan still asks for and that have no whole result: failed, or their folder is damaged.
 
-    One that was stopped early has a result: that it fell behind.
+    One that was stopped early has a result: that it fell behind. Its curve is shown, and must be whole, too.
     """
     for row in asked_for(plan, list(rows)):
         entry, cell = entry_of(row), cells.get(row.study.split("/")[1])
         if cell is None or config_of(entry, cell).key() != entry.key:
             continue
-        damaged = row.state == "complete" and folder_fault(home.trial(entry.key), row.state) is not None
+        damaged = (
+            row.state in ("complete", "pruned") and folder_fault(home.trial(entry.key), row.state) is not None
+        )
         if row.state == "failed" or damaged:
             yield entry, cell
 

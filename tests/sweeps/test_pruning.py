@@ -16,6 +16,7 @@ from simulated_training import DriverDied, Simulated, conductor_of, die, planned
 
 from cefl.config import TrialConfig
 from cefl.recipes import PRESETS, Recipe
+from sweeps.conductor import Conductor
 from sweeps.errors import SpecError
 from sweeps.history import read_history
 from sweeps.home import Home
@@ -169,6 +170,13 @@ def test_a_search_stops_asks_that_fall_behind_and_keeps_their_curves(home: Home,
         assert trial.value is not None or "stopped early: at epoch 13" in trial.user_attrs["reason"]
     shown = {each.number: each for each in read_results(home, plan) if each.state == "pruned"}
     assert all(shown[t.number].score == t.intermediate_values[13] for t in trials if t.number in shown)
+    folder = home.trial(trials[-1].user_attrs["key"])
+    (folder / "history.jsonl").write_text("{}\n")
+    again = Conductor(plan, conductor.ledger, home, retry=True)
+    Simulated(falling).run(again)
+    assert (len(again.states), again.states["complete"] + again.states["pruned"]) == (2, 7)
+    assert len(read_history(folder)) in (13, 20), "a damaged one is trained again by a retry"
+    assert len(optuna_trials(home)) == 8
 
 
 @pytest.mark.parametrize(("who", "pruned"), [("asks", 0), ("all", 3)])

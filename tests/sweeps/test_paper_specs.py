@@ -20,7 +20,7 @@ PRESET = {"table2": "cifar", "table3": "cifar", "table4-crop": "crop-disease", "
 
 def write_images(path: Path, classes: int, per_class: int) -> None:
     labels = np.repeat(np.arange(classes), per_class)
-    images = np.random.default_rng(0).integers(0, 256, (len(labels), 8, 8), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (len(labels), 8, 8, 3), dtype=np.uint8)
     np.savez(
         path, train_images=images, train_labels=labels, test_images=images[::50], test_labels=labels[::50]
     )

@@ -176,7 +176,7 @@ def test_tables_have_headers_with_a_scope_and_figures_a_text(page: str) -> None:
     assert not re.search(
         r"<th(?![^>]*scope=)[ >]", page.split('<script type="application/json" id="templates"')[0]
     )
-    assert len(re.findall(r'role="img" aria-label="[^"]+"', page)) == page.count('class="plot"') == 20
+    assert len(re.findall(r'role="img" aria-label="[^"]+"', page)) == page.count('class="plot"') == 24
 
 
 class _Tags(HTMLParser):
@@ -281,11 +281,11 @@ def test_a_browser_draws_every_figure_without_complaint_network_or_hostile_code(
     tmp_path: Path, hostile: ReportData
 ) -> None:
     path = write_report(tmp_path / "report", hostile)[0]
-    seen = visit(path, tmp_path / "profile", shows='data-drawn="yes"', times=9)
+    seen = visit(path, tmp_path / "profile", shows='data-drawn="yes"', times=11)
     assert complaints(seen) == []
     places = re.findall(r'<div class="plot[^"]*" id="([^"]+)"[^>]*>', seen.document)
-    assert len(places) == 9
-    assert seen.document.count('data-drawn="yes"') == 9
+    assert len(places) == 11
+    assert seen.document.count('data-drawn="yes"') == 11
     assert seen.document.count('class="main-svg"') >= 9
     assert "&lt;/script&gt;&lt;script" in seen.document  # a tick label, as text
     assert not re.search(r"<a [^>]*javascript:|<img[^>]*onerror", seen.document)

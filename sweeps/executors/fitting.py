@@ -13,6 +13,8 @@ from sweeps.spec.model import Resources
 ACCELERATOR = "accelerator_type:"
 WITHOUT_LIMIT = 1000
 """How many trials are asked for ahead where an autoscaler has no limit of nodes."""
+AHEAD = 4
+"""How many wait beside twice what fits, where an autoscaler does not say how many nodes it may start."""
 
 Amounts = Mapping[str, float]
 
@@ -58,6 +60,11 @@ def slots(asked: Amounts, nodes: Iterable[Amounts], groups: Sequence[Group] = ()
         count = WITHOUT_LIMIT if group.most is None else group.most
         most += fit(asked, group.amounts) * count
     return max(now, min(most, now + WITHOUT_LIMIT))
+
+
+def unknown(asked: Amounts, nodes: Iterable[Amounts]) -> Group:
+    """What an autoscaler may start that does not say what: room for so many trials again as fit, and some."""
+    return Group(asked, 2 * sum(fit(asked, node) for node in nodes) + AHEAD)
 
 
 def check_fits(asked: Amounts, nodes: Sequence[Amounts], groups: Sequence[Group] = ()) -> None:

@@ -39,7 +39,17 @@ from ray.tune.search import Searcher  # noqa: E402
 
 from sweeps.conductor import Conductor  # noqa: E402
 from sweeps.errors import EnvironmentProblem  # noqa: E402
-from sweeps.executors.fitting import Amounts, alive, asked_of, check_fits, fit, growing, slots  # noqa: E402
+from sweeps.executors.fitting import (  # noqa: E402
+    Amounts,
+    alive,
+    asked_of,
+    check_fits,
+    fit,
+    growing,
+    slots,
+    unknown,
+)
+from sweeps.executors.growth import grows_for  # noqa: E402
 from sweeps.executors.private_ray import (  # noqa: E402
     make_folder,
     on_loopback,
@@ -189,9 +199,13 @@ class RayExecutor:
         self.most = 1
         nodes, groups = self._nodes(), growing()
         self.asked = asked_of(resources, nodes, groups)
+        self.grows = False
         try:
-            check_fits(self.asked, nodes, groups)
-        except EnvironmentProblem:
+            if address is not None and not groups:
+                self.grows = grows_for(self.asked, slots(self.asked, nodes) + 1)
+            if not self.grows:
+                check_fits(self.asked, nodes, groups)
+        except BaseException:
             self.close()
             raise
 
@@ -203,7 +217,8 @@ class RayExecutor:
     def slots(self) -> int:
         """How many trials run at a time; a cluster grows and shrinks, so it is counted again and again."""
         if time.monotonic() > self.counted + COUNT_SECONDS or not self.counted:
-            nodes, groups = self._nodes(), growing()
+            nodes = self._nodes()
+            groups = growing() or ([unknown(self.asked, nodes)] if self.grows else [])
             self.room, self.counted = slots(self.asked, nodes, groups), time.monotonic()
             places = (*nodes, *(group.amounts for group in groups))
             self.most = max((fit(self.asked, place) for place in places), default=1)

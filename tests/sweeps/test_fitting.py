@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sweeps.errors import EnvironmentProblem
-from sweeps.executors.fitting import Group, asked_of, check_fits, fit, slots
+from sweeps.executors.fitting import Group, asked_of, check_fits, fit, slots, unknown
 from sweeps.spec.model import Resources
 
 GIB = 2.0**30
@@ -58,3 +58,12 @@ def test_a_node_that_may_come_counts_and_is_waited_for() -> None:
 def test_gpus_are_asked_for_where_only_a_node_that_may_come_has_them() -> None:
     assert asked_of(Resources(), [SMALL], [Group(BOX, 1)]) == {"CPU": 1.0, "GPU": 1.0}
     assert asked_of(Resources(), [SMALL]) == {"CPU": 1.0}
+
+
+def test_where_an_autoscaler_does_not_say_what_it_may_start_more_waits_as_more_comes() -> None:
+    asked = asked_of(Resources(cpus=2, gpus=0), [])
+    assert [slots(asked, [SMALL] * count, [unknown(asked, [SMALL] * count)]) for count in (0, 1, 5)] == [
+        4,
+        6,
+        14,
+    ]

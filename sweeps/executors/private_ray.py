@@ -11,7 +11,9 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sweeps.temporary import SHORT, make, remove
 
@@ -31,6 +33,28 @@ def on_loopback() -> Iterator[None]:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextlib.contextmanager
+def bare() -> Iterator[None]:
+    """A Ray that is started meanwhile runs no autoscaler and no reader of logs, which serve a cluster.
+
+    Its agent takes any free port: by itself it waits for one that the next Ray of this machine wants, too,
+    for seconds and in vain. `ray.init` passes none of the three on.
+    """
+    from ray._private import parameter
+
+    before = parameter.RayParams
+    options: dict[str, Any] = {
+        "no_monitor": True,
+        "include_log_monitor": False,
+        "dashboard_agent_listen_port": 0,
+    }
+    setattr(parameter, "RayParams", partial(before, **options))  # noqa: B010
+    try:
+        yield
+    finally:
+        setattr(parameter, "RayParams", before)  # noqa: B010
 
 
 def require_token() -> None:

@@ -51,6 +51,7 @@ from sweeps.executors.fitting import (  # noqa: E402
 )
 from sweeps.executors.growth import grows_for  # noqa: E402
 from sweeps.executors.private_ray import (  # noqa: E402
+    bare,
     make_folder,
     on_loopback,
     remove_folder,
@@ -281,7 +282,7 @@ def start_ray(cpus: int | None) -> str:
     for _ in range(START_ATTEMPTS):
         folder = make_folder()
         try:
-            with quiet_output(), on_loopback(), keeping_sigterm():
+            with quiet_output(), on_loopback(), bare(), keeping_sigterm():
                 ray.init(
                     address="local", num_cpus=cpus, include_dashboard=False, logging_level=logging.ERROR,
                     log_to_driver=False, configure_logging=True, _temp_dir=folder,

@@ -147,6 +147,10 @@ def test_a_signal_ends_in_order_within_30_seconds_and_the_same_command_goes_on(
         servers = [each for each in children if each.name() in ("gcs_server", "raylet")]
         modes = [each.environ()["RAY_AUTH_MODE"] for each in servers]
         assert modes == ["token"] * 2, "and asks for its token"
+        commands = [each.cmdline() for each in children if each.is_running()]
+        assert not [command for command in commands if "monitor.py" in " ".join(command)], (
+            "nor what it needs not"
+        )
         driver.send_signal(number)
         _, said = driver.communicate(timeout=30)  # All that a pod or a container has.
     assert driver.returncode == code

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.executors.private_ray import (
+    bare,
     make_folder,
     make_private_token,
     on_loopback,
@@ -90,3 +91,18 @@ def test_rays_own_switch_makes_this_machine_the_loopback() -> None:
     from ray._private.ray_constants import ENABLE_RAY_CLUSTER as AFTER
 
     assert AFTER == ENABLE_RAY_CLUSTER
+
+
+def test_what_only_a_cluster_needs_is_not_started_and_the_agent_takes_a_free_port() -> None:
+    from ray._private import parameter
+    from ray._private.ray_constants import DEFAULT_DASHBOARD_AGENT_LISTEN_PORT
+
+    with bare():
+        params = parameter.RayParams(num_cpus=1)
+    assert params.num_cpus == 1
+    assert params.no_monitor
+    assert not params.include_log_monitor
+    assert params.dashboard_agent_listen_port == 0
+    after = parameter.RayParams()
+    assert not after.no_monitor
+    assert after.dashboard_agent_listen_port == DEFAULT_DASHBOARD_AGENT_LISTEN_PORT

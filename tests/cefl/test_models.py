@@ -46,6 +46,16 @@ def test_the_cifar_family_takes_any_channels_and_odd_sizes(name: str, channels: 
     assert model(torch.zeros(2, channels, size, size)).shape == (2, 7)
 
 
+def test_gradients_go_through_the_shortcut_in_the_layout_that_they_came_in() -> None:
+    block = BasicBlock(4, 8, stride=2)
+    images = torch.randn(3, 4, 7, 7).to(memory_format=torch.channels_last).requires_grad_()
+    arrived: list[torch.Tensor] = []
+    between = images * 1  # What a block before this one would have made.
+    between.register_hook(arrived.append)
+    block.to(memory_format=torch.channels_last)(between).mean().backward()
+    assert arrived[0].is_contiguous(memory_format=torch.channels_last), "else all before it is much slower"
+
+
 def test_the_shortcut_takes_every_second_pixel_and_pads_new_channels_with_zeros_on_both_sides() -> None:
     block = BasicBlock(4, 8, stride=2).eval()
     nn.init.zeros_(block.conv2.weight)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from trackers.table import Row
-from trackers.wanted import ENDED, Artifact, Point, Run, Wanted, points_of
+from trackers.wanted import ENDED, Artifact, Run, Wanted
 
 
 @dataclass
@@ -16,6 +16,8 @@ class Entry:
 
     ``version`` counts what the driver has wanted; ``written`` is the version that MLflow was brought in line
     with, as far as it can be: ``problems`` says what it refuses, ``refused`` which values never were numbers.
+    Rows wait as they came, since the driver has them anyway: a point for each of their numbers would be a
+    million objects after an hour without a server, which every collection of garbage looks through.
     ``rests_until`` (monotonic) is when it is written again while it runs.
     ``outage`` is why the last attempt came to nothing, ``announced`` what the driver was told last.
     """
@@ -26,7 +28,7 @@ class Entry:
     status: str = "RUNNING"
     end_ms: int | None = None
     closed_ms: int = 0
-    points: list[Point] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     last_epoch: int = -1
     artifacts: tuple[Artifact, ...] = ()
@@ -55,10 +57,7 @@ class Entry:
         if int(row["epoch"]) <= self.last_epoch:
             return
         self.last_epoch = int(row["epoch"])
-        points, names, problems = points_of(row)
-        self.points += points
-        self.names |= names
-        self.refused += tuple(problems)
+        self.rows.append(row)
         self.version += 1
 
     def end(
@@ -78,19 +77,21 @@ class Entry:
             status=self.status,
             end_ms=self.end_ms,
             closed_ms=self.closed_ms,
-            points=tuple(self.points),
-            names=dict(self.names),
+            rows=tuple(self.rows),
+            earlier_names=dict(self.names),
             artifacts=self.artifacts,
             parent_id=None if self.run.parent else parent_id,
         )
 
-    def settled(self, version: int, points: int, problems: Iterable[str]) -> None:
-        """MLflow was brought in line with a version, but for the problems; its points need not be kept."""
+    def settled(self, version: int, wanted: Wanted, problems: Iterable[str]) -> None:
+        """MLflow was brought in line with a version, but for the problems; its rows need not be kept."""
         self.written = version
         self.problems = tuple(problems)
         self.outage = None
+        self.names |= wanted.names
+        self.refused = tuple(dict.fromkeys((*self.refused, *wanted.refused)))  # Rows may come again.
         if not self.problems:
-            del self.points[:points]
+            del self.rows[: len(wanted.rows)]
 
     @property
     def in_line(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,8 +103,8 @@ class Wanted:
         status: ``"RUNNING"`` or one of `ENDED`.
         end_ms: End of the run as the driver gave it, ``None``: when it was closed.
         closed_ms: When it was closed.
-        points: What MLflow may not have yet, by ascending step.
-        names: Safe name to original name, of all metrics so far that were renamed.
+        rows: Epochs that MLflow may not have yet, ascending.
+        earlier_names: See `names`, of the rows before.
         artifacts: Files to upload.
         parent_id: MLflow run of the sweep.
     """
@@ -113,10 +114,37 @@ class Wanted:
     status: str = "RUNNING"
     end_ms: int | None = None
     closed_ms: int = 0
-    points: tuple[Point, ...] = ()
-    names: Mapping[str, str] = field(default_factory=dict)
+    rows: tuple[Row, ...] = ()
+    earlier_names: Mapping[str, str] = field(default_factory=dict)
     artifacts: tuple[Artifact, ...] = ()
     parent_id: str | None = None
+
+    @property
+    def points(self) -> list[Point]:
+        """The rows, by ascending step."""
+        return self._read[0]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Safe name to original name, of all metrics so far that were renamed."""
+        return {**self.earlier_names, **self._read[1]}
+
+    @property
+    def refused(self) -> list[str]:
+        """Which values of the rows are no numbers, in words."""
+        return self._read[2]
+
+    @cached_property
+    def _read(self) -> tuple[list[Point], dict[str, str], list[str]]:
+        points: list[Point] = []
+        names: dict[str, str] = {}
+        problems: list[str] = []
+        for row in self.rows:
+            more, renamed, wrong = points_of(row)
+            points += more
+            names |= renamed
+            problems += wrong
+        return points, names, problems
 
     def params(self) -> dict[str, str]:
         """Parameters as MLflow takes them."""

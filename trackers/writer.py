@@ -319,6 +319,4 @@ class RunWriter:
             self._queue[ref] = None
             return
         self._failures, self._outage = 0, None
-        entry.settled(
-            version, len(wanted.points), problems if failure is None else [connection.reason(failure)]
-        )
+        entry.settled(version, wanted, problems if failure is None else [connection.reason(failure)])

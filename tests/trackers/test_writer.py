@@ -205,6 +205,21 @@ def test_what_is_refused_is_named_and_the_rest_is_written(uri: str, sweep: str, 
     assert found["text"].data.metrics == {"b": 1.0}
 
 
+def test_what_is_no_number_is_told_once_however_often_its_epoch_is_tried(
+    uri: str, sweep: str, tmp_path: Path
+) -> None:
+    with writing(uri, sweep) as writer:
+        writer.open(Run("both", "no number, no file"))
+        writer.log("both", row(1, a="many", b=1.0))  # type: ignore[arg-type]
+        writer.close("both", "FINISHED", artifacts=[Artifact(tmp_path / "gone.txt")])
+        for _ in range(2):
+            assert not writer.flush(WAIT)
+            assert writer.problems["both"].count("not a number") == 1
+        (tmp_path / "gone.txt").write_text("here")
+        assert not writer.flush(WAIT)
+        assert writer.problems["both"] == "metric 'a' of epoch 1 is 'many', not a number"
+
+
 def test_a_parameter_keeps_its_first_value_and_the_run_says_so(uri: str, sweep: str) -> None:
     for gamma in (1.0, 2.0):
         with writing(uri, sweep) as writer:

@@ -28,6 +28,7 @@ from cefl.imagenet import imagenet, imagenet_draws
 from cefl.loss_base import Loss
 from cefl.memory import keep_freed_memory
 from cefl.metrics import classification_metrics
+from cefl.optimizer import SGD
 from cefl.recipes import Recipe
 
 EVALUATION_BATCH = 1000
@@ -134,7 +135,7 @@ class Fit:
         shape = (1, -1, 1, 1)
         self.scale = (1 / (255 * std)).reshape(shape).to(device, torch.float32)
         self.shift = (-mean / std).reshape(shape).to(device, torch.float32)
-        self.optimizer = torch.optim.SGD(
+        self.optimizer = SGD(
             self.model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum,
             weight_decay=recipe.weight_decay, fused=True,
         )  # fmt: skip

@@ -104,13 +104,13 @@ def read(options: Any, seed: int = 0) -> Data:
     return Data(images[chosen], labels[chosen], test_images[shown], test_labels[shown])
 
 
-def engine(options: Any, data: Data, recipe: Recipe, seed: int = 0) -> Fit:
-    """The training by the engine, of ``options.model`` on ``options.device``."""
+def engine(options: Any, data: Data, recipe: Recipe, seed: int = 0, tested: str = "each_epoch") -> Fit:
+    """The training by the engine, of ``options.model`` on ``options.device``; ``last_epoch`` tests once."""
     classes, size = int(data.labels.max()) + 1, data.images.shape[1]
     train, tests = data.sets(options.device)
     return fit(
         build_model(options.model, classes, 3, size, seed=seed), build_loss("cross_entropy", {}), train,
-        recipe, seed=seed, each_epoch=tests, device=options.device, precision=options.precision,
+        recipe, seed=seed, device=options.device, precision=options.precision, **{tested: tests},
         **data.statistics,
     )  # fmt: skip
 

@@ -20,7 +20,6 @@ import plotly.io
 import sqlalchemy.dialects.sqlite
 import sqlalchemy.orm
 import tabulate
-import torch._dynamo
 import wcwidth
 
 import cefl.trial

@@ -53,7 +53,7 @@ class UnreadableImages(DataError):
         self.place, self.total, self.images = place, total, tuple(images)
         lines = [
             f"{place}: {len(self.images)} of {total} images cannot be read; mend or remove them, or leave "
-            "them out with `skip_corrupt: true` (--skip-corrupt)"
+            "them out with `skip_corrupt: true` beside the source (`data prepare`, `init`: --skip-corrupt)"
         ]
         lines += [
             f"class {image.class_name!r}, {image.file}: {image.reason}" for image in images[:IMAGES_SHOWN]

@@ -23,14 +23,15 @@ def beside_paper(home: Home, plan: Plan, name: str, model: str | None) -> PaperC
         ComparisonError: If there is no such table, or the sweep does not fit it.
     """
     trials = read_results(home, plan, histories=False)
-    return compare_with_paper(plan.name, name, trials, model, recipe_conditions(plan, name))
+    return compare_with_paper(
+        plan.name, name, trials, model, lambda dataset: recipe_conditions(plan, name, dataset)
+    )
 
 
-def recipe_conditions(plan: Plan, name: str) -> list[str]:
-    """What the recipes of the sweep's cells do otherwise than the paper's, but for the number of epochs."""
-    table = paper_table(name)
-    paper = PRESETS[RECIPES[table.dataset]]
-    recipes = {cell.base.recipe for cell in plan.cells if len(cell.classes) == table.classes}
+def recipe_conditions(plan: Plan, name: str, dataset: str) -> list[str]:
+    """What the recipes of a data set's cells do otherwise than the paper's, but for the number of epochs."""
+    paper = PRESETS[RECIPES[paper_table(name).dataset]]
+    recipes = {cell.base.recipe for cell in plan.cells if cell.dataset == dataset}
     found = dict.fromkeys(each for recipe in recipes for each in differences(recipe, paper))
     return [f"Recipe: {'; '.join(found)}."] if found else []
 

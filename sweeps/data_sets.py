@@ -38,13 +38,18 @@ class Cached:
 def prepare_source(
     home: Home, source: str, test_per_class: int | None, skip_corrupt: bool
 ) -> tuple[Dataset, bool]:
-    """A data set of a source, prepared where it is not yet, and whether that was necessary."""
+    """A data set of a source, prepared where it is not yet, and whether that was necessary.
+
+    Raises:
+        DataError: If it cannot be read, or is prepared and its bytes are not those that were written.
+    """
     home.create()
     base = Path.cwd()
     found = data.is_prepared(
         source, home.data, base=base, test_per_class=test_per_class, skip_corrupt=skip_corrupt
     )
     if found is not None:
+        data.verify(found)
         return data.open_dataset(found), False
     bar = PreparingBar()
     folder = data.prepare(
@@ -109,13 +114,13 @@ def facts(cached: Cached, used: Mapping[str, list[str]]) -> dict[str, Any]:
 
 
 def named(home: Home, name: str) -> Cached | None:
-    """The cache of a name, or of the name of its folder.
+    """The cache of a name, or of the name of its folder; of several with the same contents the first.
 
     Raises:
-        InputError: If several caches have the name.
+        InputError: If caches of different contents have the name.
     """
     found = [each for each in caches(home) if name in (each.name, each.folder.name)]
-    if len(found) > 1:
+    if len({each.dataset.digest if each.dataset else each.folder.name for each in found}) > 1:
         folders = ", ".join(each.folder.name for each in found)
         raise InputError(f"{name}: {len(found)} caches have this name; say which one: {folders}")
     return found[0] if found else None

@@ -27,7 +27,7 @@ def print_beside_paper(home: Home, plan: Plan, table: str, model: str | None, js
     print()
     if comparison.contrasts:
         print_values(contrasts)
-    print(contrasts.note)
+    print(wording.contrasts_note(comparison))
     for ranking in comparison.rankings:
         print(wording.rank_sentence(ranking, comparison.table.along))
     print("\nWhat contradicts itself in the paper, by arithmetic on the printed numbers:")

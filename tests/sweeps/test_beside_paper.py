@@ -6,12 +6,15 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import sweeps, told
 from small_data import write_stripes
 
 from cefl.recipes import PRESETS
-from sweeps.beside_paper import differences
+from sweeps.beside_paper import differences, recipe_conditions
+from sweeps.plan import build_plan
+from sweeps.spec import load_text
 
 SPEC = """
 name: beside
@@ -74,6 +77,17 @@ def test_what_does_not_fit_is_refused_and_writes_nothing(
     assert sweeps("report", "beside", *arguments, "--home", home) == 2
     assert message in capsys.readouterr().err
     assert sorted(home.rglob("paper-*")) == before
+
+
+def test_the_recipe_of_a_data_set_that_is_not_compared_does_not_count(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (400, 32, 32, 3), dtype=np.uint8)
+    np.savez(tmp_path / "cifar10.npz", train_images=images, train_labels=np.arange(400) % 10)
+    text = "name: two\ndata: [{source: 'npz:cifar10.npz'}, {source: digits}]\ndepth: 8\n"
+    text += "losses: [cross_entropy]\nresources: {gpus: 0}\n"
+    plan = build_plan(load_text(text, "s.yaml", tmp_path), tmp_path / "data")
+    assert {len(cell.classes) for cell in plan.cells} == {10}
+    assert recipe_conditions(plan, "table2", "cifar10") == []
+    assert "batch_size 64, in the paper 128" in recipe_conditions(plan, "table2", "digits")[0]
 
 
 def test_a_shortened_schedule_is_the_papers_and_another_rate_is_not() -> None:

@@ -168,6 +168,15 @@ def test_two_caches_of_one_name_are_told_apart_by_their_folders(sweeps: Any, pho
     assert sweeps("data", "verify", folders[1]).code == 0
 
 
+def test_two_caches_of_one_name_and_content_are_one_to_whoever_names_them(sweeps: Any, photos: Path) -> None:
+    for options in ((), ("--skip-corrupt",)):
+        sweeps("data", "prepare", "folder:photos", *options)
+    rows = sweeps("data", "list", "--json").json
+    assert len({row["folder"] for row in rows}) == 2
+    assert len({row["digest"] for row in rows}) == 1
+    assert sweeps("data", "show", "photos").code == 0
+
+
 def test_a_damaged_cache_is_found_listed_and_named(sweeps: Any, photos: Path) -> None:
     folder = Path(sweeps("data", "prepare", "folder:photos", "--json").json["folder"])
     images = folder / "train" / "images.npy"
@@ -177,6 +186,9 @@ def test_a_damaged_cache_is_found_listed_and_named(sweeps: Any, photos: Path) ->
     done = sweeps("data", "verify")
     assert done.code == 7
     assert "delete this folder and prepare the source again" in done.out
+    again = sweeps("data", "prepare", "folder:photos")
+    assert (again.code, again.out) == (2, "")
+    assert "delete this folder and prepare the source again" in again.err
     (folder / "meta.json").write_text("{")
     (row,) = sweeps("data", "list", "--json").json
     assert "unreadable meta.json" in row["problem"]

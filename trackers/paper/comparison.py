@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,6 +74,7 @@ class PaperComparison:
                     "metric": each.metric, "arms": list(each.arms), "over": list(each.places), "n": each.n,
                     "spearman": each.correlation, "ceiling": each.ceiling,
                     "ceiling_low": each.ceiling_low, "ceiling_high": each.ceiling_high,
+                    "alike": each.alike, "alike_low": each.alike_low, "alike_high": each.alike_high,
                 }
                 for each in self.rankings
             ],
@@ -89,7 +90,7 @@ def compare_with_paper(
     name: str,
     trials: Iterable[TrialResult],
     model: str | None = None,
-    conditions: Sequence[str] = (),
+    conditions: Callable[[str], Sequence[str]] | None = None,
 ) -> PaperComparison:
     """A sweep beside a table of the paper.
 
@@ -98,14 +99,15 @@ def compare_with_paper(
         name: Of the table, one of `trackers.paper.printed.NAMES`.
         trials: Of the sweep, in any state.
         model: As in `trackers.paper.measured.measure`.
-        conditions: More that differs from the paper, a sentence each.
+        conditions: Told the data set that is compared, what more differs from the paper, a sentence each.
 
     Raises:
         ComparisonError: If there is no such table, or the sweep does not fit it.
     """
     table = paper_table(name)
     found = measure(table, trials, model)
-    found = replace(found, conditions=(*found.conditions, *conditions))
+    if conditions is not None:
+        found = replace(found, conditions=(*found.conditions, *conditions(found.dataset)))
     return PaperComparison(
         sweep, found, tuple(_averages(found)), contrasts(found), rankings(found), checks(table)
     )
@@ -138,5 +140,6 @@ def _contrast_json(each: Contrast) -> dict[str, Any]:
         "name": each.claim.name, "metric": each.claim.metric, "printed": each.printed,
         "printed_here": each.printed_here, "printed_se": each.printed_se, "mean": each.mean, "std": each.std,
         "n": len(each.seeds), "seeds": list(each.seeds), "over": list(each.places), "ci_low": interval.low,
-        "ci_high": interval.high, "p": each.p, "verdict": each.verdict, "reason": each.reason,
+        "ci_high": interval.high, "p": each.p, "p_half": each.p_half, "verdict": each.verdict,
+        "reason": each.reason,
     }  # fmt: skip

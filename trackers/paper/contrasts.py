@@ -56,6 +56,7 @@ class Contrast:
         std: Standard deviation over the seeds, ``None`` below two.
         interval: 95%, by t, of this contrast alone.
         p: Two-sided, of no difference, Holm-corrected; ``None``: not tested.
+        p_half: Likewise, of half the printed difference.
         verdict: One of the four.
         reason: Why it is undecided, or what else to know; may be empty.
     """
@@ -70,6 +71,7 @@ class Contrast:
     std: float | None
     interval: Interval | None
     p: float | None
+    p_half: float | None
     verdict: str
     reason: str
 
@@ -206,7 +208,7 @@ def _judged(each: _Estimate, interval: Interval | None, p: float | None, p_half:
     verdict, reason = _verdict(each, mean, std, p, p_half)
     return Contrast(
         each.claim, each.printed, each.printed_here, each.printed_se, each.seeds, each.places, mean, std,
-        interval, p, verdict, reason,
+        interval, p, p_half, verdict, reason,
     )  # fmt: skip
 
 

@@ -84,7 +84,7 @@ def measure(table: PaperTable, trials: Iterable[TrialResult], model: str | None 
         raise ComparisonError(
             f"{table.title} compares depths, so that no `model` can stand for them; leave it out"
         )
-    dataset, notes = _dataset(table, done)
+    dataset, notes, lacking = _dataset(table, done)
     mine = [trial for trial in done if trial.dataset == dataset]
     if model is not None and not any(trial.model == model for trial in mine):
         raise ComparisonError(
@@ -100,7 +100,7 @@ def measure(table: PaperTable, trials: Iterable[TrialResult], model: str | None 
     chosen, conditions = _nearest(table, chosen)
     if model is not None:
         conditions.insert(0, f"The model is {model}, in the paper ResNet-{table.depths[0]}.")
-    conditions += _training_images(table, chosen)
+    conditions += [*lacking, *_training_images(table, chosen)]
     places = _by_place(chosen, any_depth=model is not None)
     cells = []
     for cell in table.cells:
@@ -112,16 +112,22 @@ def measure(table: PaperTable, trials: Iterable[TrialResult], model: str | None 
     return Measured(table, dataset, tuple(cells), tuple(conditions), tuple(notes))
 
 
-def _dataset(table: PaperTable, done: Sequence[TrialResult]) -> tuple[str, list[str]]:
-    """The data set of the sweep that the table is about."""
+def _dataset(table: PaperTable, done: Sequence[TrialResult]) -> tuple[str, list[str], list[str]]:
+    """The data set of the sweep that the table is about, what to note, and what it lacks.
+
+    One of that name may have fewer classes: a loader leaves out those without training images.
+    """
     sizes = {trial.dataset: _classes(trial) for trial in done}
     fitting = [name for name, classes in sizes.items() if classes == table.classes]
-    named = [name for name in fitting if _plain(name) == _plain(table.dataset)]
-    if named:
-        return named[0], []
+    named = [name for name in sizes if _plain(name) == _plain(table.dataset)]
+    for name in sorted(named, key=lambda name: sizes[name], reverse=True):
+        if sizes[name] == table.classes:
+            return name, [], []
+        if 1 < sizes[name] < table.classes:
+            return name, [], [f"It has {sizes[name]} classes, in the paper {table.classes}."]
     if len(fitting) == 1:
         why = f"it is taken for {table.dataset} by its {table.classes} classes"
-        return fitting[0], [f"The data set is called {fitting[0]}; {why}."]
+        return fitting[0], [f"The data set is called {fitting[0]}; {why}."], []
     there = _listed(f"{name} ({classes} classes)" for name, classes in sizes.items())
     raise ComparisonError(
         f"{table.title} is about {table.dataset} with {table.classes} classes, but the complete trials are"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trackers.paper.comparison import PaperComparison
-from trackers.paper.contrasts import FEWEST_SEEDS, Contrast
+from trackers.paper.contrasts import FEWEST_SEEDS
 from trackers.paper.printed import DOI, Printed
 from trackers.paper.ranking import Ranking
 from trackers.tables import Column, Table
@@ -84,20 +84,23 @@ def contrasts_table(comparison: PaperComparison) -> Table:
     """The paper's claims with their verdicts."""
     rows = [
         (
-            each.claim.name, METRICS[each.claim.metric], each.printed, each.mean, interval(each), each.p,
-            len(each.seeds), each.verdict, each.reason or None,
+            each.claim.name, METRICS[each.claim.metric], each.printed, each.mean,
+            each.interval.low if each.interval else None, each.interval.high if each.interval else None,
+            each.p, each.p_half, len(each.seeds), each.verdict, each.reason or None,
         )
         for each in comparison.contrasts
     ]  # fmt: skip
     columns = (
         Column("Contrast"), Column("Metric"), Column("Printed", signed, True),
-        Column("Measured", signed, True), Column("95% interval", number=True),
-        Column("p, Holm", _p, True), Column("n", number=True), Column("Verdict"),
-        Column("Why"),
+        Column("Measured", signed, True), Column("Low", signed, True), Column("High", signed, True),
+        Column("p, above 0", _p, True), Column("p, below half", _p, True), Column("n", number=True),
+        Column("Verdict"), Column("Why"),
     )  # fmt: skip
     title = f"Contrasts of {comparison.table.title} in sweep {comparison.sweep}"
     name = f"paper-{comparison.table.name}-contrasts"
-    return Table(name, title, columns, tuple(rows), contrasts_note(comparison))
+    conditions = (*comparison.measured.conditions, *comparison.measured.notes)
+    note = " ".join((*conditions, contrasts_note(comparison), source()))
+    return Table(name, title, columns, tuple(rows), note)
 
 
 def _p(value: float) -> str:
@@ -111,7 +114,8 @@ def contrasts_note(comparison: PaperComparison) -> str:
     over = "imbalances above 1" if comparison.table.along == "imbalance" else "depths"
     parts = [
         f"Percentage points, averaged over the {over} and over gamma; the seed is the unit, at least"
-        f" {FEWEST_SEEDS} decide, p is Holm-corrected over {counted(len(comparison.contrasts), 'contrast')}.",
+        f" {FEWEST_SEEDS} decide; low and high bound a 95% interval by t, and each p is Holm-corrected over"
+        f" {counted(len(comparison.contrasts), 'contrast')}.",
         "Reproduced: above 0; in size: also within 1.96 standard errors of both from the printed one; not"
         " reproduced: below half the printed.",
     ]
@@ -124,13 +128,6 @@ def contrasts_note(comparison: PaperComparison) -> str:
     return " ".join(parts)
 
 
-def interval(each: Contrast) -> str | None:
-    """``0.31 to 2.10``."""
-    if each.interval is None:
-        return None
-    return f"{signed(each.interval.low)} to {signed(each.interval.high)}"
-
-
 def rank_sentence(each: Ranking, along: str) -> str:
     """A correlation with its ceiling, or why there is none."""
     name = METRICS[each.metric]
@@ -140,8 +137,9 @@ def rank_sentence(each: Ranking, along: str) -> str:
     return (
         f"Ranks by {name}: Spearman {each.correlation:.2f} over {len(each.arms)} losses"
         f" (mean over {along} {over}; {counted(each.n, 'seed')}). A repetition of the paper by its own recipe"
-        f" would show about {each.ceiling:.2f} [{each.ceiling_low:.2f}, {each.ceiling_high:.2f}]: that is the"
-        " ceiling, simulated from the deviation of its cells by chance."
+        f" would show about {each.ceiling:.2f} [{each.ceiling_low:.2f}, {each.ceiling_high:.2f}], and"
+        f" {each.alike:.2f} [{each.alike_low:.2f}, {each.alike_high:.2f}] if the parameters of a loss changed"
+        " nothing: that is the ceiling, simulated from the deviation of its cells by chance."
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +19,9 @@ from trackers.paper.comparison import PaperComparison, compare_with_paper
 from trackers.paper.contrasts import IN_SIZE, NOT_REPRODUCED, REPRODUCED, UNDECIDED
 from trackers.paper.measured import Compared
 from trackers.paper.page import files, tables_of
-from trackers.paper.printed import paper_table
-from trackers.paper.ranking import family_of, simulated_ceiling
-from trackers.paper.wording import cells_table, check_lines, contrasts_note, rank_sentence
+from trackers.paper.printed import PaperTable, paper_table
+from trackers.paper.ranking import alike_ceiling, family_of, simulated_ceiling
+from trackers.paper.wording import cells_table, check_lines, contrasts_note, contrasts_table, rank_sentence
 from trackers.table import TrialResult
 
 TEN = tuple("abcdefghij")
@@ -242,13 +244,13 @@ def test_conditions_tell_what_was_trained_otherwise() -> None:
         replace(each, epochs=30, order="descending", pretrained=True, train_counts=(12_306, *(0,) * 9))
         for each in trials_of(TABLE2, places=(100,))
     ]
-    found = beside("table2", trials, conditions=["Recipe: learning_rate 0.1."]).measured.conditions
-    assert found == (
+    comparison = beside("table2", trials, conditions=lambda name: [f"Recipe of {name}: rate 0.1."])
+    assert comparison.measured.conditions == (
         "The networks are pretrained, in the paper they are not.",
         "The last class is the rarest, in the paper the first.",
         "Trained for 30 epochs, in the paper 100.",
         "Trained at imbalance 100 on 12,306 images, in the paper on 12,406.",
-        "Recipe: learning_rate 0.1.",
+        "Recipe of cifar10: rate 0.1.",
     )
 
 
@@ -269,6 +271,36 @@ def test_a_data_set_of_another_name_is_taken_by_its_classes_and_told_and_none_is
         beside("table2", [*trials, *(replace(each, dataset="more") for each in trials)])
 
 
+def test_a_data_set_that_lost_its_empty_classes_is_compared_and_it_is_told() -> None:
+    trials = trials_of(paper_table("table4-crop"), seeds=1)
+    fewer = [replace(each, classes=each.classes[:59]) for each in trials]
+    comparison = beside("table4-crop", fewer)
+    assert comparison.run == beside("table4-crop", trials).run > 0
+    assert comparison.measured.conditions == ("It has 59 classes, in the paper 61.",)
+    assert comparison.measured.notes == ()
+    with pytest.raises(ComparisonError, match=r"crop-disease \(1 classes\)"):
+        beside("table4-crop", [replace(each, classes=each.classes[:1]) for each in trials])
+
+
+def test_what_is_pasted_elsewhere_carries_its_conditions_and_numbers_that_can_be_read() -> None:
+    trials = [replace(each, epochs=30) for each in trials_of(TABLE2, depth=20)]
+    comparison = beside("table2", trials, model="resnet20")
+    written = files(comparison, "2026-01-02")
+    for end in ("md", "tex"):
+        text = written[f"tables/paper-table2-contrasts.{end}"]
+        assert "The model is resnet20, in the paper ResNet-18." in text
+        assert "Trained for 30 epochs, in the paper 100." in text
+    rows = list(csv.DictReader(io.StringIO(written["tables/paper-table2-contrasts.csv"])))
+    for row, each in zip(rows, comparison.contrasts, strict=True):
+        assert each.interval is not None
+        found = [float(row[name]) for name in ("Measured", "Low", "High", "p, above 0", "p, below half")]
+        assert found == [each.mean, each.interval.low, each.interval.high, each.p, each.p_half]
+    assert [each["p_half"] for each in comparison.as_json()["contrasts"]] == [
+        each.p_half for each in comparison.contrasts
+    ]
+    assert contrasts_table(comparison).note.endswith("doi 10.1109/ACCESS.2020.2991237.")
+
+
 def test_averages_are_over_the_seeds_that_have_every_imbalance(repeated: PaperComparison) -> None:
     first = repeated.averages[0]
     assert (first.arm, first.printed, first.compared.n) == ("cross_entropy", 68.85, 5)
@@ -286,6 +318,7 @@ def test_ranks_stand_beside_their_ceiling(repeated: PaperComparison) -> None:
     text = rank_sentence(ranking, "imbalance")
     assert f"Spearman {ranking.correlation:.2f} over 15 losses" in text
     assert f"about {ranking.ceiling:.2f} [{ranking.ceiling_low:.2f}" in text
+    assert f"and {ranking.alike:.2f} [{ranking.alike_low:.2f}" in text
 
 
 def test_fewer_than_three_losses_have_no_rank_correlation() -> None:
@@ -312,6 +345,26 @@ def test_the_ceiling_is_the_correlation_of_simulated_repetitions() -> None:
     drawn = [simulated_ceiling(means, families, deviation, len(columns), seeds)[0] for seeds in (1, 3, 20)]
     assert drawn == sorted(drawn)
     assert drawn[0] < ceiling
+
+
+@pytest.mark.parametrize(("table", "expected"), [(TABLE2, 0.81), (TABLE3, 0.81)])
+def test_the_ceiling_is_lower_where_losses_of_a_name_are_alike(table: PaperTable, expected: float) -> None:
+    arms, columns, values = matrix(table, "accuracy")
+    losses = {each.arm: each.loss for each in table.cells}
+    families = {each.arm: family_of(each) for each in table.cells}
+    means, deviation = values.mean(axis=1), residual_deviation(table, "accuracy")
+    found, low, high = alike_ceiling(means, [losses[arm] for arm in arms], deviation, len(columns), 3)
+    assert found == pytest.approx(expected, abs=0.015)
+    assert low < found < high
+    above, *_ = simulated_ceiling(means, [families[arm] for arm in arms], deviation, len(columns), 3)
+    assert above > found
+    random, repeated = np.random.default_rng(3), []
+    truth = np.array([means[[losses[other] == losses[arm] for other in arms]].mean() for arm in arms])
+    for _ in range(2000):
+        noise = random.normal(0, deviation, (2, len(arms))) / np.sqrt([[len(columns)], [3 * len(columns)]])
+        one, other = np.argsort(np.argsort(truth + noise, axis=1), axis=1)
+        repeated.append(np.corrcoef(one, other)[0, 1])
+    assert found == pytest.approx(np.median(repeated), abs=0.015)
 
 
 def test_the_files_are_a_page_and_tables_that_ask_for_nothing(repeated: PaperComparison) -> None:

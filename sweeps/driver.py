@@ -19,6 +19,7 @@ from sweeps.executors.machine import check_machine
 from sweeps.home import Home
 from sweeps.keeping import publish
 from sweeps.ledger import check_owner
+from sweeps.names import check_name
 from sweeps.options import Display, Executor, Options, Outcome
 from sweeps.own_parts import check_parts
 from sweeps.plan import Plan, build_plan
@@ -42,6 +43,7 @@ def run_sweep(loaded: LoadedSpec, home: Home, options: Options, display: Display
 def drive(loaded: LoadedSpec, home: Home, options: Options, display: Display) -> Outcome:
     """The same; errors of the disk as they come."""
     name = options.name or loaded.spec.name
+    check_name(name)
     options = replace(options, notify=options.notify or from_environment(notifying.VARIABLE))
     if options.address is None or options.executor == "inline":
         check_machine(loaded, options.executor)

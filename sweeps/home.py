@@ -42,6 +42,7 @@ from sweeps.heartbeat import beating, is_beating, is_elsewhere, this_host
 
 VARIABLE = "SWEEPS_HOME"
 DEFAULT = "runs"
+HOME_LOCK = ".home.lock"  # No sweep, whose locks lie beside it, can have this name.
 LEAST_FREE = 16 * 2**20
 """Bytes below which nothing is begun: databases, histories and a report take some, whatever the models."""
 UNKNOWN_DRIVER = "see that no other host drives this sweep, and delete it"
@@ -152,7 +153,7 @@ class Home:
 
     def _remember(self) -> None:
         """Note who this home is and where its ledger and storage are, without a password."""
-        with FileLock(self.root / "locks" / "home.lock"):
+        with FileLock(self.root / "locks" / HOME_LOCK):
             before = remembered_at(self.root)
             addresses = {
                 "ledger": self.ledger and without_password(self.ledger),
@@ -167,7 +168,7 @@ class Home:
     @contextmanager
     def initialising(self) -> Iterator[None]:
         """Hold the lock under which databases are made and migrated, here and in the ledger's database."""
-        with FileLock(self.root / "locks" / "home.lock"), ExitStack() as shared:
+        with FileLock(self.root / "locks" / HOME_LOCK), ExitStack() as shared:
             if self.ledger is not None:
                 from sweeps.database_locks import locks_of
 

@@ -14,6 +14,7 @@ from cefl.config import TrialConfig
 from cefl.errors import CeflError, MissingData, ModelError, StorageError
 from sweeps.cells import Cell, Progress, build_cell, clashes, dataset_folder, groups
 from sweeps.errors import DataNotThere, Problem, SpecError
+from sweeps.names import check_name
 from sweeps.own_parts import find_parts
 from sweeps.rungs import Rungs, rungs_of
 from sweeps.spec import LoadedSpec, Spec
@@ -127,7 +128,10 @@ def build_plan(
 
     Raises:
         SpecError: With every place where specification and data do not fit.
+        InputError: If no sweep may have that name.
     """
+    if name is not None:
+        check_name(name)
     spec = loaded.spec if name is None else loaded.spec.model_copy(update={"name": name})
     own, problems = find_parts(loaded)
     missing = 0

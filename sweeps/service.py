@@ -23,7 +23,7 @@ from sweeps.state import read_state, stored_spec
 from trackers import shared_view
 from trackers.connection import check, connect
 from trackers.errors import TrackingError
-from trackers.masking import masked
+from trackers.masking import masked, open_address
 
 HOST = "127.0.0.1"
 START_SECONDS = 90.0
@@ -92,7 +92,7 @@ def pages_of(home: Home, name: str | None, port: int) -> Iterator[Page]:
     port = port or free_port()
     if tracked is not None:
         where = runs_page(tracked, tracked, home, name) if tracked.startswith("http") else tracked
-        print(f"runs of {name}: {masked(where)}", flush=True)
+        print(f"runs of {name or 'all sweeps'}: {masked(open_address(where))}", flush=True)
     elif not (home.root / "mlflow.db").exists():
         raise InputError(f"nothing has been tracked in {home.root} yet; `sweeps run quickstart` does")
     else:

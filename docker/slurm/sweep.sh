@@ -42,7 +42,7 @@ stop() {
 trap stop TERM
 
 srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 \
-    ray symmetric-run --address "$address" --min-nodes "$SLURM_JOB_NUM_NODES" \
+    --cpus-per-task="$SLURM_CPUS_PER_TASK" ray symmetric-run --address "$address" --min-nodes "$SLURM_JOB_NUM_NODES" \
     --num-cpus "$SLURM_CPUS_PER_TASK" --disable-usage-stats \
     -- sweeps run "$spec" --address "$address" &
 step=$!

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ import typer
 from sweeps.addresses import is_url, storage_form
 from sweeps.cli.app import SpecArgument, app
 from sweeps.errors import DONE, SOME_FAILED, TRACKING_INCOMPLETE, InputError
+from sweeps.names import check_name
 
 if TYPE_CHECKING:
     from sweeps.cluster.jobs import Jobs
@@ -66,11 +68,13 @@ def submit(
     from sweeps.cluster.jobs import Jobs
     from sweeps.cluster.submitting import submit
 
+    sweep = name or loaded.spec.name
+    check_name(sweep)
     check_home(home)
     chosen = {"--concurrent": concurrent, "--asks": asks, "--home": home}
     options = [part for flag, value in chosen.items() if value is not None for part in (flag, str(value))]
     options += [flag for flag, given in (("--fresh", fresh), ("--offline", offline)) if given]
-    jobs, sweep = Jobs(address), name or loaded.spec.name
+    jobs = Jobs(address)
     job = submit(jobs, loaded, sweep, options, say)
     end_with(jobs, job, sweep, wait)
 
@@ -153,8 +157,9 @@ def show_log(jobs: Jobs, name: str) -> None:
 def for_the_head(arguments: list[str]) -> list[str]:
     """The arguments without those that only matter here."""
     kept, skip = [], False
+    joined = tuple(f"{flag}=" for flag in NOT_FOR_THE_HEAD)
     for each in arguments:
-        if not skip and not each.startswith(tuple(f"{flag}=" for flag in NOT_FOR_THE_HEAD)):
+        if not skip and not each.startswith(joined) and not re.match("-o.", each):
             skip = each in NOT_FOR_THE_HEAD
             if not skip:
                 kept.append(each)

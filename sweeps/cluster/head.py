@@ -18,6 +18,7 @@ from typing import TextIO
 from sweeps.cluster.frames import END, ERR, FOLDER, OUT, Framed, frame, packed
 from sweeps.errors import ENVIRONMENT, AlreadyRunning, EnvironmentProblem, SweepError
 from sweeps.home import VARIABLE, Home, described
+from sweeps.names import check_name
 from sweeps.replacing import replacing
 from sweeps.temporary import temporary
 
@@ -30,6 +31,7 @@ def submitted(name: str, file: str, options: list[str]) -> None:
     """Run a sweep whose files are in the current folder; it may go with the job: they are kept first."""
     from sweeps.cli import main
 
+    check_name(name)
     home = home_of(options)
     home.create()
     driver = home.driver(name)
@@ -68,6 +70,7 @@ def driven(name: str, arguments: list[str]) -> None:
     from sweeps.cli import main
     from sweeps.joining import TRAVELS
 
+    check_name(name)
     kept = home_of(arguments).sweep(name) / FILES
     if kept.is_dir():
         os.chdir(kept)

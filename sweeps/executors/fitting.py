@@ -45,8 +45,15 @@ def asked_of(
 
 
 def fit(asked: Amounts, node: Amounts) -> int:
-    """How many trials run side by side on a node: none spans two."""
-    return min(int(node.get(name, 0.0) / amount + 1e-9) for name, amount in asked.items())
+    """How many trials run side by side on a node: none spans two, and a fraction of a GPU no two GPUs."""
+
+    def times(name: str, amount: float) -> int:
+        there = node.get(name, 0.0)
+        if name == "GPU" and amount < 1:
+            return int(there) * int(1 / amount + 1e-9)
+        return int(there / amount + 1e-9)
+
+    return min(times(name, amount) for name, amount in asked.items())
 
 
 def slots(asked: Amounts, nodes: Iterable[Amounts], groups: Sequence[Group] = ()) -> int:

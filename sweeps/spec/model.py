@@ -9,13 +9,13 @@ from pydantic import BeforeValidator, Field
 from cefl.catalog import LOSSES, PARAMETERS
 from cefl.data import SPELLINGS
 from cefl.recipes import PRESETS
+from sweeps.names import NAME
 from sweeps.spec.amounts import bytes_of, checked_memory
 from sweeps.spec.block import Block, as_list
 from sweeps.spec.budget import Budget
 from sweeps.spec.losses import LossEntry, LossList
 from sweeps.spec.seeds import SeedEntry, fixed, varying
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME)]
 NATURAL = "natural"
 

@@ -200,6 +200,16 @@ def test_all_that_must_last_is_in_a_named_volume() -> None:
     assert set(held.values()) == named
 
 
+@pytest.mark.parametrize("name", ["ray-head", "ray-worker", "ray-worker-gpu"])
+def test_copies_of_data_and_checkpoints_lie_on_a_volume_and_not_in_memory(name: str) -> None:
+    service = SERVICES[name]
+    for variable in ("RAY_TMPDIR", "SWEEPS_CACHE", "TORCH_HOME"):
+        place = service["environment"][variable]
+        assert "/scratch" in service["volumes"]
+        assert place.split("/")[1] == "scratch"
+    assert not any(each.startswith("/scratch") for each in service["tmpfs"])
+
+
 def test_the_stores_are_not_reached_from_outside() -> None:
     networks = yaml.safe_load(TEXT)["networks"]
     assert networks["data"]["internal"] is True

@@ -150,6 +150,16 @@ def test_every_container_has_limits_and_what_it_may_write_to() -> None:
         assert {"/tmp", "/home/sweeps"} <= {mount["mountPath"] for mount in container["volumeMounts"]}
 
 
+def test_copies_of_data_and_checkpoints_lie_on_the_large_volume() -> None:
+    for name, pod in PODS.items():
+        sizes = {each["name"]: each["emptyDir"]["sizeLimit"] for each in pod["volumes"] if "emptyDir" in each}
+        for container in (each for each in pod["containers"] if each["name"] in ("ray-head", "ray-worker")):
+            told = {each["name"]: each.get("value", "") for each in container["env"]}
+            mounts = {each["mountPath"]: each["name"] for each in container["volumeMounts"]}
+            for variable in ("SWEEPS_CACHE", "TORCH_HOME"):
+                assert sizes[mounts[f"/{told[variable].split('/')[1]}"]] in ("10Gi", "50Gi"), name
+
+
 def test_every_mounted_volume_is_there() -> None:
     for pod in PODS.values():
         known = {volume["name"] for volume in pod["volumes"]}
@@ -173,6 +183,8 @@ def test_secrets_are_named_and_none_is_written_down() -> None:
     }
     assert values == {
         "RAY_USAGE_STATS_ENABLED": "0",
+        "SWEEPS_CACHE": "/tmp/cache",
+        "TORCH_HOME": "/tmp/torch",
         "RAY_memory_monitor_refresh_ms": "0",
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "5",
         "RAY_JOB_STOP_WAIT_TIME_S": "25",

@@ -44,6 +44,13 @@ def test_ten_tenths_of_a_gpu_are_one() -> None:
     assert fit(asked_of(Resources(cpus=0.1, gpus=0.1), [BOX]), {"CPU": 8.0, "GPU": 1.0}) == 10
 
 
+@pytest.mark.parametrize(
+    ("gpus", "there", "count"), [(0.6, 2, 2), (0.6, 4, 4), (0.4, 4, 8), (0.5, 3, 6), (0.25, 2, 8), (2, 5, 2)]
+)
+def test_a_fraction_of_a_gpu_lies_on_one_gpu(gpus: float, there: int, count: int) -> None:
+    assert fit({"CPU": 1.0, "GPU": gpus}, {"CPU": 64.0, "GPU": float(there)}) == count
+
+
 def test_a_node_that_may_come_counts_and_is_waited_for() -> None:
     groups = [Group(BOX, 3)]
     asked = asked_of(Resources(gpus=1), [SMALL], groups)

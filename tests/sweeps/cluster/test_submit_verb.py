@@ -25,6 +25,9 @@ def test_only_what_matters_there_is_sent_to_the_head() -> None:
     sent = for_the_head(["report", "a", "--address", "http://h:1", "--home=/x", "--out=b", "--json"])
     assert sent == ["report", "a", "--home=/x", "--json"]
     assert for_the_head([]) == []
+    for out in (["-oout"], ["-o", "out"], ["-o=out"]):
+        assert for_the_head(["report", *out, "a"]) == ["report", "a"]
+    assert for_the_head(["best", "a", "--offline"]) == ["best", "a", "--offline"]
     assert for_the_head(["stop", "--address=http://h:1", "a", "--wait", "3"]) == ["stop", "a", "--wait", "3"]
 
 

@@ -167,6 +167,8 @@ class Stack:
             "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports['mlflow']}",
             "RAY_AUTH_TOKEN_PATH": str(self.folder / "ray_token"),
             "RAY_TMPDIR": str(self.folder / service.name),
+            "SWEEPS_CACHE": str(self.folder / service.name / "cache"),
+            "TORCH_HOME": str(self.folder / service.name / "torch"),
             "SWEEPS_HOME": str(self.folder / "home"),
         }
         words = {"/opt/sweeps": str(DOCKER)} | dict(self._words(service.name))

@@ -2,8 +2,8 @@
 
     uv run python tests/bench/engine.py --data cifar10.npz --model resnet18,resnet20
     uv run python tests/bench/engine.py --data cifar10.npz --device cuda --images 0 --test 10000
-    uv run python tests/bench/engine.py --data cifar10.npz --model resnet20 --images 2000 --epochs 20 \\
-        --test 10000 --equivalence 10
+    uv run python tests/bench/engine.py --data cifar10.npz --model resnet8 --images 4000 --imbalance 1 \\
+        --epochs 20 --test 10000 --equivalence 24
 
 The first prints images/s of the training pass, each way in a process of its own, an epoch of each in turn,
 so that a busy machine slows all alike, and ratios of repetitions side by side. The plain loop is that of

@@ -49,8 +49,8 @@ def fit(asked: Amounts, node: Amounts) -> int:
 
     def times(name: str, amount: float) -> int:
         there = node.get(name, 0.0)
-        if name == "GPU" and amount < 1:
-            return int(there) * int(1 / amount + 1e-9)
+        if name == "GPU" and amount < 1:  # A part alone: a group that is what was asked for.
+            return int(there) * int(1 / amount + 1e-9) + int(there % 1 / amount + 1e-9)
         return int(there / amount + 1e-9)
 
     return min(times(name, amount) for name, amount in asked.items())

@@ -51,6 +51,14 @@ def test_a_fraction_of_a_gpu_lies_on_one_gpu(gpus: float, there: int, count: int
     assert fit({"CPU": 1.0, "GPU": gpus}, {"CPU": 64.0, "GPU": float(there)}) == count
 
 
+@pytest.mark.parametrize("gpus", [0.25, 0.6, 1, 2])
+def test_a_fraction_is_waited_for_where_an_autoscaler_does_not_say_what_it_may_start(gpus: float) -> None:
+    asked = asked_of(Resources(gpus=gpus), [SMALL])
+    groups = [unknown(asked, [SMALL])]
+    check_fits(asked, [SMALL], groups)
+    assert slots(asked, [SMALL], groups) == groups[0].most
+
+
 def test_a_node_that_may_come_counts_and_is_waited_for() -> None:
     groups = [Group(BOX, 3)]
     asked = asked_of(Resources(gpus=1), [SMALL], groups)

@@ -93,8 +93,8 @@ def contrasts_table(comparison: PaperComparison) -> Table:
     columns = (
         Column("Contrast"), Column("Metric"), Column("Printed", signed, True),
         Column("Measured", signed, True), Column("Low", signed, True), Column("High", signed, True),
-        Column("p, above 0", _p, True), Column("p, below half", _p, True), Column("n", number=True),
-        Column("Verdict"), Column("Why"),
+        Column("p of no difference", _p, True), Column("p of half the printed", _p, True),
+        Column("n", number=True), Column("Verdict"), Column("Why"),
     )  # fmt: skip
     title = f"Contrasts of {comparison.table.title} in sweep {comparison.sweep}"
     name = f"paper-{comparison.table.name}-contrasts"

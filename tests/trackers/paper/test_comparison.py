@@ -293,8 +293,9 @@ def test_what_is_pasted_elsewhere_carries_its_conditions_and_numbers_that_can_be
     rows = list(csv.DictReader(io.StringIO(written["tables/paper-table2-contrasts.csv"])))
     for row, each in zip(rows, comparison.contrasts, strict=True):
         assert each.interval is not None
-        found = [float(row[name]) for name in ("Measured", "Low", "High", "p, above 0", "p, below half")]
-        assert found == [each.mean, each.interval.low, each.interval.high, each.p, each.p_half]
+        names = ("Measured", "Low", "High", "p of no difference", "p of half the printed")
+        bounds = (each.interval.low, each.interval.high)
+        assert [float(row[name]) for name in names] == [each.mean, *bounds, each.p, each.p_half]
     assert [each["p_half"] for each in comparison.as_json()["contrasts"]] == [
         each.p_half for each in comparison.contrasts
     ]
